@@ -1,0 +1,123 @@
+"""Every connection the box makes to the world is dialled here, so what may be reached is decided in one place.
+
+A dialer turns a host name into the endpoints that may be connected to. The HTTP client connects to exactly these (no
+second look-up in between, so a name cannot point elsewhere a moment later), and so does a tunnel.
+"""
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from ipaddress import ip_address
+from typing import NamedTuple, Protocol
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from gateway.backhaul.reach import IPNetwork, may_reach
+
+
+class Endpoint(NamedTuple):
+    """An address and a port that may be connected to."""
+
+    host: str
+    port: int
+
+
+class UnreachableError(OSError):
+    """The name is not known, or nothing it stands for can be had."""
+
+
+class RefusedError(OSError):
+    """The name stands only for addresses that may not be reached."""
+
+
+class Dialer(Protocol):
+    """Where connections to the world are allowed to go."""
+
+    async def endpoints(self, host: str, port: int) -> Sequence[Endpoint]:
+        """Return the endpoints for `host`, best first, never an empty sequence.
+
+        Raises: UnreachableError, RefusedError.
+        """
+        ...
+
+
+class OpenDialer:
+    """Dials what the operator named in the settings: origins, the marketplace; inside addresses too."""
+
+    async def endpoints(self, host: str, port: int) -> Sequence[Endpoint]:
+        """Return every endpoint of `host`."""
+        return await resolve(host, port)
+
+
+class PublicDialer:
+    """Dials what somebody else named: public addresses, the operator's exceptions, allowed ports; nothing else."""
+
+    def __init__(self, allow: Sequence[IPNetwork] = (), ports: Sequence[int] = (80, 443)) -> None:
+        self._allow = tuple(allow)
+        self._ports = frozenset(ports)
+
+    async def endpoints(self, host: str, port: int) -> Sequence[Endpoint]:
+        """Return the endpoints of `host` that may be reached."""
+        if port not in self._ports:
+            raise RefusedError("port")
+        found = [
+            end for end in await resolve(host, port) if may_reach(ip_address(end.host.partition("%")[0]), self._allow)
+        ]
+        if not found:
+            raise RefusedError("address")
+        return found
+
+
+async def resolve(host: str, port: int) -> Sequence[Endpoint]:
+    """Return what the machine's resolver knows of `host`.
+
+    Raises: UnreachableError.
+    """
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as exc:
+        raise UnreachableError("no such name") from exc
+    return [Endpoint(str(sockaddr[0]), int(sockaddr[1])) for *_, sockaddr in found]
+
+
+class Connector(aiohttp.TCPConnector):
+    """An HTTP client's connector that asks a dialer, for IP literals too.
+
+    aiohttp passes literals by its resolver; `_resolve_host` is the one place both go through, and private:
+    `tests/contract/test_aiohttp_contract.py` holds it.
+    """
+
+    def __init__(self, dialer: Dialer, *, connections_max: int = 100, per_host_max: int = 16) -> None:
+        super().__init__(
+            resolver=_NoResolver(),
+            limit=connections_max,
+            limit_per_host=per_host_max,
+            use_dns_cache=False,
+            keepalive_timeout=60,
+        )
+        self._dialer = dialer
+
+    async def _resolve_host(self, host: str, port: int, traces: object = None) -> list[ResolveResult]:
+        del traces
+        return [
+            ResolveResult(
+                hostname=host,
+                host=end.host,
+                port=end.port,
+                proto=0,
+                flags=socket.AI_NUMERICHOST,
+                family=socket.AF_INET6 if ":" in end.host else socket.AF_INET,
+            )
+            for end in await self._dialer.endpoints(host, port)
+        ]
+
+
+class _NoResolver(AbstractResolver):
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        raise UnreachableError("only the dialer resolves")
+
+    async def close(self) -> None:
+        """There is nothing to close."""

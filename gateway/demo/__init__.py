@@ -1,0 +1,1 @@
+"""A world on one machine: an emulated link, an origin, a marketplace, and the box between them."""

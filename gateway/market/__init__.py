@@ -1,0 +1,1 @@
+"""Orders: taken at any hour, on disk before the receipt, delivered once."""

@@ -1,0 +1,1 @@
+"""Pages for people: accounts, languages, the rooms shown, and the technician's listener."""
