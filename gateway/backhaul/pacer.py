@@ -42,6 +42,6 @@ class Pacer:
         self._tokens_bytes = min(burst_bytes, self._tokens_bytes + passed_s * rate_bps / 8)
         # a piece larger than the burst goes when the bucket is full, and leaves a debt
         missing_bytes = min(size_bytes, burst_bytes) - self._tokens_bytes
-        if missing_bytes <= 0:
+        if missing_bytes < 1:  # a part of a byte is owed, not waited for: rounding would make that wait endless
             return 0.0
         return missing_bytes * 8 / rate_bps if rate_bps else WAIT_S_MAX

@@ -12,6 +12,9 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_net
 IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
 
+_GLOBAL_UNICAST = ip_network("2000::/3")  # all that IANA hands out; fec0::/10 and others count as global in `ipaddress`
+# Special, and not known to every Python 3.11: RFC 9637 (documentation), RFC 6890 §2.2.2 (192.0.0.0/24)
+_SPECIAL = (ip_network("3fff::/20"), ip_network("192.0.0.0/24"))
 _NAT64 = ip_network("64:ff9b::/96")
 _COMPATIBLE = ip_network("::/96")
 
@@ -30,6 +33,10 @@ def may_reach(address: IPAddress, allow: Sequence[IPNetwork] = ()) -> bool:
         return may_reach(inner, allow)
     if any(address.version == network.version and address in network for network in allow):
         return True
+    if any(address.version == network.version and address in network for network in _SPECIAL):
+        return False
+    if isinstance(address, IPv6Address) and address not in _GLOBAL_UNICAST:
+        return False
     return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
 
 
