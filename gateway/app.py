@@ -1,1 +1,341 @@
-"""Composition root of the box."""
+"""Composition root of the box: the one place that reads settings, names concrete classes, and starts and stops them.
+
+Started in the order in which they need each other, stopped in reverse: listeners first, so that no request is cut, then
+the rooms, and the link last.
+"""
+
+import asyncio
+import random
+import secrets
+import ssl
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, TypeVar
+from urllib.parse import urlsplit
+
+import aiohttp
+from aiohttp import web
+from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
+from aiohttp.typedefs import Middleware
+
+from gateway.backhaul.classes import TrafficClass
+from gateway.backhaul.dialer import Dialer, OpenDialer, PublicDialer
+from gateway.backhaul.interface import carrier_of, probe_by
+from gateway.backhaul.link import Backhaul
+from gateway.backhaul.shares import Capacity
+from gateway.box_view import Rooms
+from gateway.clinic.invitation import Invitations, invite
+from gateway.clinic.peer import DirectPath, MediaPath
+from gateway.clinic.room import ClinicLimits, ClinicRoom
+from gateway.clock import Clock, SystemClock
+from gateway.data_folder import DataFolder
+from gateway.errors import N_, CannotStart, WrongHost
+from gateway.listener import Limits, Listener
+from gateway.market.catalogue import load_catalogue
+from gateway.market.intake import routes as market_routes
+from gateway.market.marketplace import DeliveryLimits, HttpMarketplace
+from gateway.market.room import MarketLimits, MarketRoom
+from gateway.plan import INVITATION_KEY, Line, door_url
+from gateway.portal.accounts import Accounts
+from gateway.portal.admin import admin_application
+from gateway.portal.origins import host_name
+from gateway.portal.portal import Portal, PortalLimits
+from gateway.settings import Settings, secret
+from gateway.units import Address
+from gateway.web.room import Site, WebLimits, WebRoom
+
+PageHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+AIOHTTP_MIN = (3, 14, 5)  # earlier ones have known framing and decompression faults
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What lies outside the box: how it dials, what its link says, how media reaches the far side."""
+
+    site_dialer: Dialer
+    proxy_dialer: Dialer | None
+    media_path: MediaPath
+    carrier: Callable[[], bool]
+
+
+def real_world(settings: Settings) -> World:
+    """Return the world as it is."""
+    proxy = settings.proxy
+    return World(
+        site_dialer=OpenDialer(),
+        proxy_dialer=PublicDialer(proxy.allow_private, proxy.ports) if proxy else None,
+        media_path=DirectPath(),
+        carrier=carrier_of(settings.backhaul.interface),
+    )
+
+
+class Box:
+    """The village box."""
+
+    def __init__(self, settings: Settings, world: World, *, admin_routes: Sequence[web.RouteDef] = ()) -> None:
+        self._settings = settings
+        self._world = world
+        self._admin_routes = admin_routes
+        self._clock = SystemClock()
+        self._folder = DataFolder(settings.box.data)
+        self.backhaul = _backhaul(settings, world, self._clock)
+        self.listeners: list[Listener] = []
+        self.setup_code: str | None = None
+
+    async def run(self, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
+        """Serve until `stop` is set; `on_ready` is called once every listener accepts.
+
+        Raises: CannotStart, alone or in an exception group.
+        """
+        check_aiohttp()
+        with self._folder:
+            async with asyncio.TaskGroup() as tasks, AsyncExitStack() as running:
+                await self._start(tasks, running)
+                on_ready()
+                await stop.wait()
+
+    def announcement(self) -> Iterator[Line]:
+        """Yield one line a listener, and the set-up code where there is one: message ids and their values."""
+        for listener in self.listeners:
+            yield N_("%(name)s listens on %(address)s"), {"name": listener.name, "address": listener.address}
+        if self.setup_code:
+            yield (
+                N_("Set-up code: %(code)s (works once, at /preparar, to make the technician's account)"),
+                {"code": self.setup_code},
+            )
+
+    async def _start(self, tasks: asyncio.TaskGroup, running: AsyncExitStack) -> None:
+        """Start everything; `running` stops it in reverse."""
+        settings, world, clock, backhaul, folder = self._settings, self._world, self._clock, self.backhaul, self._folder
+        _background(tasks, running, backhaul.run(), "backhaul")
+        pages = await _started(running, _web_room(settings, world, clock, backhaul, folder))
+        market = _market_room(settings, world, clock, backhaul, folder)
+        if market is not None:
+            await _started(running, market)
+            _background(tasks, running, market.run(), "market")
+        clinic = await _started(running, _clinic_room(settings, world, clock, backhaul, folder))
+        _background(tasks, running, clinic.run(), "clinic")
+        accounts = await asyncio.to_thread(Accounts, folder.path, clock)
+        self.setup_code = await asyncio.to_thread(accounts.setup_code)
+        portal = await _started(running, self._portal(accounts, pages, market, clinic))
+        for listener in self._make_listeners(portal, pages, market, clinic):
+            self.listeners.append(await _started(running, listener))
+
+    def _portal(self, accounts: Accounts, pages: WebRoom, market: MarketRoom | None, clinic: ClinicRoom) -> Portal:
+        settings, clock, folder = self._settings, self._clock, self._folder
+        key = folder.key_for(INVITATION_KEY)
+
+        def new_invitations() -> Invitations:
+            return invite(
+                key,
+                wall_s=clock.wall_s(),
+                link_s=settings.clinic.link_s,
+                consultation=secrets.token_urlsafe(9),
+            )
+
+        return Portal(
+            accounts=accounts,
+            clock=clock,
+            backhaul=self.backhaul,
+            web=pages,
+            market=market,
+            clinic=clinic,
+            invite=new_invitations,
+            door_url=door_url(settings),
+            secret=folder.key_for("portal forms"),
+            limits=PortalLimits(
+                body_bytes_max=settings.portal.body_bytes_max, session_idle_s=settings.portal.session_idle_s
+            ),
+            has_https=settings.portal.https is not None,
+        )
+
+    def _make_listeners(
+        self, portal: Portal, pages: WebRoom, market: MarketRoom | None, clinic: ClinicRoom
+    ) -> Iterator[Listener]:
+        settings = self._settings
+        limits = Limits(
+            connections_max=settings.portal.connections_max,
+            header_bytes_max=settings.portal.header_bytes_max,
+            body_bytes_max=settings.portal.body_bytes_max,
+        )
+        tls = _tls(settings)
+
+        serving = partial(Listener, render_error=portal.render_error, limits=limits)
+
+        def village() -> web.Application:
+            app = portal.application()
+            if market is not None:
+                app.add_routes(market_routes(market, portal.merchant_of))
+            app.middlewares.insert(0, _by_host(frozenset(settings.portal.hosts), pages))
+            return app
+
+        yield serving("portal", settings.portal.http, village())
+        if settings.portal.https:
+            yield serving("portal (https)", settings.portal.https, village(), tls=tls)
+        if settings.proxy:
+            yield serving("proxy", settings.proxy.listen, pages.serve_proxy)
+        yield serving("door", settings.clinic.door, portal.door(), tls=tls)
+        view = Rooms(self._clock, self.backhaul, pages, market, clinic)
+        admin = admin_application(view, _admin_hosts(settings.admin.listen), self._admin_routes)
+        yield serving("admin", settings.admin.listen, admin)
+
+
+def _by_host(portal_hosts: frozenset[str], pages: WebRoom) -> Middleware:
+    """Return the fork at the village's listener: the portal's own names go on, a site's to the cache, others 421."""
+
+    @web.middleware
+    async def fork(
+        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        host = host_name(request.host)
+        if host in portal_hosts:
+            return await handler(request)
+        if pages.serves(host):
+            return await pages.serve_site(request)
+        raise WrongHost
+
+    return fork
+
+
+def check_aiohttp(version: str = aiohttp.__version__, parser: type = HttpRequestParser) -> None:
+    """Refuse an aiohttp with known faults, or without its C parser (the pure-Python one had smuggling CVEs).
+
+    Raises: CannotStart.
+    """
+    found = tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
+    if found < AIOHTTP_MIN or parser is HttpRequestParserPy:
+        raise CannotStart(
+            N_("The HTTP library is not safe to use: aiohttp %(least)s or newer with its C parser is needed."),
+            N_("Install what requirements.txt names, on a platform that has wheels for it."),
+            least=".".join(map(str, AIOHTTP_MIN)),
+        )
+
+
+def _backhaul(settings: Settings, world: World, clock: Clock) -> Backhaul:
+    link = settings.backhaul
+    named = [site.origin for site in settings.sites] + ([settings.market.marketplace] if settings.market else [])
+    return Backhaul(
+        clock,
+        capacity=Capacity(link.down_bps, link.up_bps) if link.down_bps and link.up_bps else None,
+        carrier=world.carrier,
+        probe=probe_by(world.site_dialer),
+        peers=tuple(_peer(url) for url in named),
+    )
+
+
+def _peer(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def _web_room(settings: Settings, world: World, clock: Clock, backhaul: Backhaul, folder: DataFolder) -> WebRoom:
+    return WebRoom(
+        folder=folder.path / "web",
+        name=settings.box.name,
+        sites=[
+            Site(site.name, site.title or site.name, site.hosts, site.origin, TrafficClass(site.traffic_class))
+            for site in settings.sites
+        ],
+        limits=WebLimits(
+            size_bytes_max=settings.cache.size_bytes_max,
+            memory_bytes_max=settings.cache.memory_bytes_max,
+            object_bytes_max=settings.cache.object_bytes_max,
+            request_bytes_max=settings.portal.body_bytes_max,
+            connect_s=settings.backhaul.connect_s,
+            silence_s=settings.backhaul.silence_s,
+            tunnels_max=settings.proxy.tunnels_max if settings.proxy else 0,
+        ),
+        clock=clock,
+        backhaul=backhaul,
+        site_dialer=world.site_dialer,
+        proxy_dialer=world.proxy_dialer,
+    )
+
+
+def _market_room(
+    settings: Settings, world: World, clock: Clock, backhaul: Backhaul, folder: DataFolder
+) -> MarketRoom | None:
+    if settings.market is None:
+        return None
+    market = settings.market
+    return MarketRoom(
+        folder=folder.path / "market",
+        box_name=settings.box.name,
+        receipt_code=settings.box.receipt_code,
+        clock=clock,
+        backhaul=backhaul,
+        marketplace=HttpMarketplace(
+            market.marketplace,
+            dialer=world.site_dialer,
+            backhaul=backhaul,
+            clock=clock,
+            token=secret(market.token, market.token_file),
+            limits=DeliveryLimits(settings.backhaul.connect_s, settings.backhaul.silence_s),
+        ),
+        catalogue=load_catalogue(market.catalogue) if market.catalogue else None,
+        limits=MarketLimits(batch_orders_max=market.batch_orders_max, retry_s_max=market.retry_s_max),
+        random=random.Random(),  # noqa: S311 - jitter
+    )
+
+
+def _clinic_room(settings: Settings, world: World, clock: Clock, backhaul: Backhaul, folder: DataFolder) -> ClinicRoom:
+    clinic = settings.clinic
+    return ClinicRoom(
+        key=folder.key_for(INVITATION_KEY),
+        clock=clock,
+        backhaul=backhaul,
+        media_path=world.media_path,
+        limits=ClinicLimits(link_s=clinic.link_s, video_bps_max=clinic.video_bps_max, calls_max=clinic.calls_max),
+    )
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    portal = settings.portal
+    if not (portal.https and portal.certificate and portal.key):
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(portal.certificate, portal.key)
+    except (OSError, ssl.SSLError) as exc:
+        raise CannotStart(
+            N_("The certificate or its key cannot be used: %(certificate)s, %(key)s."),
+            N_("Both must be PEM files that belong together and that the box may read."),
+            certificate=portal.certificate,
+            key=portal.key,
+        ) from exc
+    return context
+
+
+def _admin_hosts(listen: Address) -> frozenset[str]:
+    return frozenset({"localhost", "127.0.0.1", "::1", listen.host})
+
+
+class _Part(Protocol):
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+
+
+_P = TypeVar("_P", bound=_Part)
+
+
+async def _started(running: AsyncExitStack, part: _P) -> _P:
+    """Start a part; `running` stops it."""
+    await part.start()
+    running.push_async_callback(part.stop)
+    return part
+
+
+def _background(
+    tasks: asyncio.TaskGroup, running: AsyncExitStack, journey: Coroutine[None, None, None], name: str
+) -> None:
+    """Run a journey beside the others; `running` cancels it and waits for its end."""
+    task = tasks.create_task(journey, name=name)
+
+    async def end() -> None:
+        task.cancel()
+        await asyncio.wait([task])
+
+    running.push_async_callback(end)

@@ -1,5 +1,302 @@
-"""Commands."""
+"""`tambo`: each command does one thing, says what it did, and on failure says in one sentence why.
+
+Heavy libraries are imported inside the commands that need them, so that `tambo --help` and `tambo check` are quick.
+"""
+
+import asyncio
+import json
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from gateway.errors import N_, CannotStart, GatewayError
+from gateway.languages import of_terminal, translate
+from gateway.logs import configure
+from gateway.settings import Fault, Settings, load
+
+if TYPE_CHECKING:
+    from gateway.demo.world import DemoWorld
+    from gateway.portal.accounts import Accounts
+
+Line = tuple[str, dict[str, object]]  # a message id and the values of its places
+
+EXIT_FAULT = 1
+EXIT_USAGE = 2
+CONFIG_ENV = "TAMBO_CONFIG"
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Tambo, a village's gateway."
+)
+user = typer.Typer(no_args_is_help=True, help="Accounts of merchants, nurses, doctors and technicians.")
+clinic = typer.Typer(no_args_is_help=True, help="Consultations by video.")
+app.add_typer(user, name="user")
+app.add_typer(clinic, name="clinic")
+
+PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
+Config = Annotated[
+    Path, typer.Option("--config", envvar=CONFIG_ENV, help="The box's settings file (TOML).", show_default=True)
+]
+DEFAULT_CONFIG = Path("tambo.toml")
 
 
 def main() -> None:
-    """Run."""
+    """Run a command; a planned failure is a sentence on standard error and exit code 1."""
+    try:
+        app(standalone_mode=True)
+    except GatewayError as exc:
+        _fail(exc)
+
+
+@app.command()
+def run(config: Config = DEFAULT_CONFIG) -> None:
+    """Run the village box."""
+    from gateway.app import Box, real_world
+
+    settings = _settings(config)
+    box = Box(settings, real_world(settings))
+    _until_stopped(lambda stop: box.run(stop, on_ready=lambda: _print(box.announcement())))
+
+
+@app.command()
+def demo(
+    data: Annotated[
+        Path | None, typer.Option(help="Keep the demo's state here; without it, a temporary directory.")
+    ] = None,
+    ready_file: Annotated[Path | None, typer.Option(help="Write where all is, as JSON, once it is up.")] = None,
+) -> None:
+    """Run a whole world on this machine: box, origin, marketplace, doctor's side, and an emulated 4G link."""
+    from gateway.demo.world import DemoWorld
+
+    def greet(world: DemoWorld) -> None:
+        if ready_file is not None:
+            fresh = ready_file.with_suffix(".part")
+            fresh.write_text(json.dumps(world.where(), indent=2), encoding="utf-8")
+            fresh.replace(ready_file)
+        _print(world.greeting())
+
+    with DemoWorld.in_folder(data) as world:
+        _until_stopped(lambda stop: world.run(stop, on_ready=lambda: greet(world)))
+
+
+@app.command()
+def check(
+    config: Config = DEFAULT_CONFIG,
+    alive: Annotated[bool, typer.Option("--alive", help="Only ask the running box whether it is alive.")] = False,
+) -> None:
+    """Check the settings file and say what the box would do; with --alive, ask the running box."""
+    settings = _settings(config)
+    if alive:
+        _ask_alive(settings)
+        return
+    from gateway.plan import in_plain_words
+
+    _print(in_plain_words(settings))
+
+
+@user.command("add")
+def user_add(
+    name: str,
+    role: Annotated[str, typer.Option(help="merchant, nurse, doctor or technician")],
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+    ] = False,
+    config: Config = DEFAULT_CONFIG,
+) -> None:
+    """Make an account; without a terminal and without --password-stdin, a password is made and printed once."""
+    accounts = _accounts(config)
+    password, made_up = _new_password(from_stdin=password_stdin)
+    accounts.add(name, role, password)
+    typer.echo(_say(N_("Account made: %(name)s (%(role)s)."), name=name, role=role))
+    if made_up:
+        typer.echo(_say(N_("Its password, shown only this once: %(password)s"), password=password))
+
+
+@user.command("token")
+def user_token(name: str, config: Config = DEFAULT_CONFIG) -> None:
+    """Print a new bearer token for an account, once."""
+    typer.echo(_accounts(config).new_token(name))
+
+
+@user.command("link")
+def user_link(
+    name: str,
+    valid_s: Annotated[int, typer.Option(min=60, max=604_800, help="Seconds until the link expires.")] = 900,
+    config: Config = DEFAULT_CONFIG,
+) -> None:
+    """Print a link that signs an account in once, for people who struggle with passwords."""
+    from gateway.plan import portal_url
+
+    typer.echo(f"{portal_url(_settings(config))}/entrar/{_accounts(config).new_link(name, valid_s)}")
+
+
+@user.command("list")
+def user_list(config: Config = DEFAULT_CONFIG) -> None:
+    """List the accounts."""
+    for account in _accounts(config).list():
+        typer.echo(f"{account.name}\t{account.role}")
+
+
+@user.command("passwd")
+def user_passwd(
+    name: str,
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+    ] = False,
+    config: Config = DEFAULT_CONFIG,
+) -> None:
+    """Give an account a new password; its sessions end."""
+    accounts = _accounts(config)
+    password, made_up = _new_password(from_stdin=password_stdin)
+    accounts.set_password(name, password)
+    typer.echo(_say(N_("Password changed: %(name)s."), name=name))
+    if made_up:
+        typer.echo(_say(N_("Its password, shown only this once: %(password)s"), password=password))
+
+
+@user.command("remove")
+def user_remove(name: str, config: Config = DEFAULT_CONFIG) -> None:
+    """Remove an account, its sessions and its tokens; its orders stay."""
+    _accounts(config).remove(name)
+    typer.echo(_say(N_("Account removed: %(name)s."), name=name))
+
+
+@clinic.command("open")
+def clinic_open(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of two lines.")] = False,
+    config: Config = DEFAULT_CONFIG,
+) -> None:
+    """Open a consultation: print the nurse's and the doctor's link, signed, expiring."""
+    from gateway.clinic.invitation import invite
+    from gateway.clock import SystemClock
+    from gateway.data_folder import DataFolder
+    from gateway.plan import INVITATION_KEY, door_url, portal_url
+
+    settings = _settings(config)
+    tokens = invite(
+        DataFolder(settings.box.data).make().key_for(INVITATION_KEY),
+        wall_s=SystemClock().wall_s(),
+        link_s=settings.clinic.link_s,
+        consultation=secrets.token_urlsafe(9),
+    )
+    links = {
+        "nurse": f"{portal_url(settings)}/consulta/{tokens.nurse}",
+        "doctor": f"{door_url(settings)}/consulta/{tokens.doctor}",
+    }
+    if as_json:
+        typer.echo(json.dumps(links))
+        return
+    typer.echo(_say(N_("For the nurse:   %(link)s"), link=links["nurse"]))
+    typer.echo(_say(N_("For the doctor:  %(link)s"), link=links["doctor"]))
+
+
+def _settings(path: Path) -> Settings:
+    found = load(path)
+    if isinstance(found, Settings):
+        return found
+    for fault in found:
+        typer.echo(_describe(fault), err=True)
+    count = len(found)
+    typer.echo(_say(N_("%(count)d faults in %(path)s; nothing was started."), count=count, path=path), err=True)
+    raise typer.Exit(EXIT_FAULT)
+
+
+def _describe(fault: Fault) -> str:
+    said = f"{fault.key}: {_say(fault.problem)}"
+    if fault.allowed:
+        said += "\n    " + _say(N_("allowed: %(allowed)s"), allowed=_say(fault.allowed))
+    if fault.example:
+        said += "\n    " + _say(N_("example: %(example)s"), example=fault.example)
+    return said
+
+
+def _accounts(config: Path) -> "Accounts":
+    from gateway.clock import SystemClock
+    from gateway.data_folder import DataFolder
+    from gateway.portal.accounts import Accounts
+
+    return Accounts(DataFolder(_settings(config).box.data).make().path, SystemClock())
+
+
+def _new_password(*, from_stdin: bool) -> tuple[str, bool]:
+    """Return a password and whether it was made up here."""
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\r\n"), False
+    if sys.stdin.isatty():
+        return typer.prompt(_say(N_("Password")), hide_input=True, confirmation_prompt=True), False
+    return secrets.token_urlsafe(12), True
+
+
+def _print(lines: Iterable[Line]) -> None:
+    for message, values in lines:
+        typer.echo(_say(message, **values))
+
+
+def _until_stopped(journey: Callable[[asyncio.Event], Coroutine[None, None, None]]) -> None:
+    """Run `journey`, with an event that TERM and Ctrl-C set; a second one of them is not waited for."""
+
+    async def guarded() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def stopping(number: int) -> None:
+            if stop.is_set():
+                os._exit(128 + number)
+            stop.set()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopping, number)
+        await journey(stop)
+
+    configure()
+    try:
+        asyncio.run(guarded())
+    except* GatewayError as group:
+        _fail(_first(group))
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> GatewayError:
+    for exc in group.exceptions:
+        if isinstance(exc, GatewayError):
+            return exc
+        if isinstance(exc, BaseExceptionGroup):
+            return _first(exc)
+    return CannotStart()
+
+
+def _fail(error: GatewayError) -> NoReturn:
+    typer.echo(_say(error.what, **error.values), err=True)
+    if error.advice:
+        typer.echo(_say(error.advice), err=True)
+    raise SystemExit(EXIT_FAULT)
+
+
+def _ask_alive(settings: Settings) -> None:
+    import http.client
+
+    from gateway.plan import reachable
+
+    address = reachable(settings.admin.listen)
+    connection = http.client.HTTPConnection(address.host, address.port, timeout=5)
+    try:
+        connection.request("GET", "/healthz")
+        status = connection.getresponse().status
+    except OSError:
+        status = 0
+    finally:
+        connection.close()
+    if status != 200:
+        raise CannotStart(
+            N_("The box does not answer on %(address)s."), N_("See its log; start it with tambo run."), address=address
+        )
+    typer.echo(_say(N_("The box is alive.")))
+
+
+def _say(message: str, **values: object) -> str:
+    language = of_terminal([os.environ.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG")])
+    return translate(language, message, **values)

@@ -4,8 +4,9 @@ Everything the box serves comes through here, so what must hold everywhere is he
 that repeats none of it (aiohttp's own 400 quotes the input), no answer names the server's software, no connection idles
 for an hour, and a browser that half-closes keeps its answer.
 
-aiohttp's `RequestHandler` has no public way to do this; the two names overridden below that are not documented
-(`AppRunner._make_server`, `RequestHandler.handle_error`) are held by `tests/contract/test_aiohttp_contract.py`.
+aiohttp's `RequestHandler` has no public way to do this; the names used below that are not documented
+(`AppRunner._make_server`, `RequestHandler.handle_error`, `_waiter`, `_messages`, `_request_count`, `_close`,
+`_payload_parser`, and `web_response.SERVER_SOFTWARE`) are held by `tests/contract/test_aiohttp_contract.py`.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from aiohttp import web
+from aiohttp import web, web_response
 from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.errors import N_, BadRequest, CannotStart, GatewayError, NotFound, TooLarge, WrongMethod
@@ -27,6 +28,7 @@ from gateway.units import Address
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 RenderError = Callable[[web.BaseRequest, GatewayError], web.Response]
 
+SERVER = "tambo"  # no versions: they only help who looks for a hole
 _QUIET = logging.getLogger("aiohttp.quiet")  # aiohttp logs the peer's bytes and tracebacks; ours says what matters
 _QUIET.addHandler(logging.NullHandler())
 _QUIET.propagate = False
@@ -54,7 +56,6 @@ class Listener:
         address: Address,
         serve: web.Application | Handler,
         render_error: RenderError,
-        *,
         limits: Limits | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
@@ -71,6 +72,8 @@ class Listener:
 
         Raises: CannotStart when the address cannot be had.
         """
+        # what aiohttp puts where no `Server` is set
+        web_response.SERVER_SOFTWARE = SERVER  # type: ignore[attr-defined]
         runner = self._make_runner()
         await runner.setup()
         listening = _bind(self.name, self.address)
@@ -161,7 +164,15 @@ class _Connection(web.RequestHandler):
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's protocol may answer True
         """Keep the way back open while a request is being answered: a half-close is not a departure (RFC 9112 §9.6)."""
-        return self._current_request is not None and self.ssl_context is None
+        if self.ssl_context is not None:
+            return False  # asyncio's TLS cannot stay half open
+        if getattr(self._payload_parser, "half_closes", False):  # a tunnel, which carries the half-close on
+            self._payload_parser.feed_eof()
+            return True
+        waiting = self._waiter is not None and not self._waiter.done()
+        busy = bool(self._messages) or (self._request_count > 0 and not waiting)
+        self._close = busy and len(self._messages) <= 1  # nothing more will come: close after the answer
+        return busy
 
 
 class _Server(web.Server):
@@ -186,7 +197,7 @@ class _Server(web.Server):
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
         if len(self._connections) > self._connections_max:
-            transport.abort()
+            self._loop.call_soon(handler.force_close)  # not at once: aiohttp is still setting the connection up
 
 
 class _ApplicationRunner(web.AppRunner):

@@ -106,11 +106,12 @@ class Box(Section):
 
     @property
     def receipt_code(self) -> str:
-        """The letters that begin a receipt number: `code`, or made from the name's consonants."""
+        """The letters that begin a receipt number: `code`, or initials and then consonants of the name."""
         if self.code:
             return self.code
-        letters = [letter for letter in self.name.upper() if letter.isalnum()]
-        return "".join([letters[0], *(letter for letter in letters[1:] if letter not in "AEIOU")][:3])
+        words = [word for word in self.name.upper().split("-") if word]
+        rest = [letter for letter in words[-1][1:] if letter not in "AEIOU"]
+        return "".join([*(word[0] for word in words), *rest])[:3]
 
 
 class Portal(Section):

@@ -1,0 +1,131 @@
+"""What a box would do with its settings, in plain words; and the addresses people are given. Pure."""
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from gateway.errors import N_
+from gateway.settings import Settings
+from gateway.units import Address, in_bits, in_bytes
+
+INVITATION_KEY = "clinic invitation"  # purpose of the key that signs consultations' links
+Line = tuple[str, dict[str, object]]
+
+_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+
+
+def reachable(address: Address) -> Address:
+    """Return where a listener is reached from this machine.
+
+    >>> reachable(Address("0.0.0.0", 9090))
+    Address(host='127.0.0.1', port=9090)
+    """
+    return Address(_ANY.get(address.host, address.host), address.port)
+
+
+def portal_url(settings: Settings) -> str:
+    """Return the portal's address as a person types it, without a slash at its end."""
+    portal = settings.portal
+    scheme, address, usual = ("https", portal.https, 443) if portal.https else ("http", portal.http, 80)
+    return f"{scheme}://{portal.hosts[0]}" + ("" if address.port == usual else f":{address.port}")
+
+
+def door_url(settings: Settings) -> str:
+    """Return the door's address as the doctor's browser sees it, without a slash at its end."""
+    if settings.clinic.door_url:
+        return settings.clinic.door_url.rstrip("/")
+    scheme = "https" if settings.portal.https else "http"
+    return f"{scheme}://{settings.portal.hosts[0]}:{settings.clinic.door.port}"
+
+
+def site_url(settings: Settings, host: str) -> str:
+    """Return a site's address on this box."""
+    parts = urlsplit(portal_url(settings))
+    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "") + "/"
+
+
+def in_plain_words(settings: Settings) -> Iterator[Line]:
+    """Yield what the box would do, a message id and its values a line."""
+    yield N_("Box %(name)s keeps everything in %(data)s."), {"name": settings.box.name, "data": settings.box.data}
+    yield (
+        N_("The village opens %(url)s (listening on %(address)s)."),
+        {
+            "url": portal_url(settings),
+            "address": settings.portal.https or settings.portal.http,
+        },
+    )
+    if settings.portal.https is None:
+        yield N_("Without [portal] https, phones get no camera: consultations work on this machine only."), {}
+    yield from _pages(settings)
+    yield from _link(settings)
+    yield from _orders(settings)
+    yield (
+        N_("Doctors come in at %(url)s (listening on %(address)s); links hold %(minutes)d minutes."),
+        {
+            "url": door_url(settings),
+            "address": settings.clinic.door,
+            "minutes": settings.clinic.link_s // 60,
+        },
+    )
+    yield N_("The technician looks at http://%(address)s."), {"address": reachable(settings.admin.listen)}
+
+
+def _pages(settings: Settings) -> Iterator[Line]:
+    for site in settings.sites:
+        yield (
+            N_("Site %(name)s: %(url)s comes from %(origin)s, in class %(class)s."),
+            {
+                "name": site.name,
+                "url": site_url(settings, site.hosts[0]),
+                "origin": site.origin,
+                "class": site.traffic_class,
+            },
+        )
+    if not settings.sites:
+        yield N_("No sites are kept yet: add [[sites]]."), {}
+    yield (
+        N_("Up to %(disk)s of pages stay on disk, %(memory)s of them in memory."),
+        {
+            "disk": in_bytes(settings.cache.size_bytes_max),
+            "memory": in_bytes(settings.cache.memory_bytes_max),
+        },
+    )
+    if settings.proxy:
+        yield (
+            N_("The forward proxy listens on %(address)s and reaches public addresses only%(besides)s."),
+            {
+                "address": settings.proxy.listen,
+                "besides": "".join(f", {network}" for network in settings.proxy.allow_private),
+            },
+        )
+    else:
+        yield N_("There is no forward proxy: add [proxy] listen for one."), {}
+
+
+def _link(settings: Settings) -> Iterator[Line]:
+    link = settings.backhaul
+    if link.down_bps and link.up_bps:
+        yield (
+            N_("The link is taken to carry %(down)s down and %(up)s up."),
+            {
+                "down": in_bits(link.down_bps),
+                "up": in_bits(link.up_bps),
+            },
+        )
+    else:
+        yield N_("The link's rate is not stated: nothing is paced, and calls stay small."), {}
+    if link.interface:
+        yield N_("The link is up while %(interface)s has its carrier."), {"interface": link.interface}
+
+
+def _orders(settings: Settings) -> Iterator[Line]:
+    if settings.market is None:
+        yield N_("No orders are taken: add [market] marketplace."), {}
+        return
+    yield (
+        N_("Orders get receipts %(code)s-… and go to %(marketplace)s, up to %(batch)d at once."),
+        {
+            "code": settings.box.receipt_code,
+            "marketplace": settings.market.marketplace,
+            "batch": settings.market.batch_orders_max,
+        },
+    )
