@@ -169,6 +169,8 @@ class _Connection(web.RequestHandler):
         if getattr(self._payload_parser, "half_closes", False):  # a tunnel, which carries the half-close on
             self._payload_parser.feed_eof()
             return True
+        if self._current_request is not None and not self._current_request.content.is_eof():
+            return False  # the rest of the body can no longer come
         waiting = self._waiter is not None and not self._waiter.done()
         busy = bool(self._messages) or (self._request_count > 0 and not waiting)
         self._close = busy and len(self._messages) <= 1  # nothing more will come: close after the answer
