@@ -2,7 +2,7 @@
 
 Extracts the message ids of `gateway/` and `templates/` and holds them against `content/translations/<tag>/tambo.po`. A
 message that is missing, fuzzy or empty, one that nothing says any more, and one whose named places differ from its id's
-are listed, and the exit status is 1. `--update` writes the missing ones into the catalogue, empty, and drops obsolete ones.
+are listed, and the exit status is 1. `--update` writes the missing ones, empty, and drops the obsolete.
 """
 
 import re

@@ -1,0 +1,225 @@
+"""Who the people of this box are, and the secrets that prove it; of a secret only a hash is kept.
+
+A bearer token, a set-up code and a sign-in link are shown once, when they are made. There is no default account: the
+first start makes a set-up code, whoever reads it on the console makes the technician's account, and it is void.
+
+Usable by a command beside a running box: both open the same file (`Database`).
+"""
+
+import secrets
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.clock import Clock
+from gateway.errors import N_, Conflict, NotAllowed, NotFound
+from gateway.portal.credentials import (
+    TOKEN_BYTES,
+    TOKEN_PREFIX,
+    Role,
+    check_name,
+    check_password,
+    fingerprint,
+    read_code,
+    write_code,
+)
+from gateway.portal.database import Database
+from gateway.portal.passwords import hashed, matches
+
+TOKENS_MAX = 50  # of one account
+_ACCOUNT = "SELECT account.name, account.role, account.made_s FROM account"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A person of this box."""
+
+    name: str
+    role: Role
+    made_s: float
+
+
+class Accounts:
+    """The people of a box, in `<folder>/accounts.sqlite3`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        clock: Clock,
+        random_token: Callable[[int], str] = secrets.token_urlsafe,
+        pick: Callable[[int], int] = secrets.randbelow,
+    ) -> None:
+        self.database = Database(folder)
+        self._clock = clock
+        self._random_token = random_token
+        self._pick = pick
+
+    def close(self) -> None:
+        """Close the file."""
+        self.database.close()
+
+    def add(self, name: str, role: Role | str, password: str | None) -> Account:
+        """Make an account; without a password it signs in by token or link alone.
+
+        Raises: BadRequest, Conflict when the name is taken.
+        """
+        account = Account(check_name(name), Role(role), self._clock.wall_s())
+        stored = hashed(check_password(password)) if password is not None else None
+        with self.database.writing() as connection:
+            _insert(connection, account, stored)
+        return account
+
+    def remove(self, name: str) -> None:
+        """Remove an account with its tokens, links and sessions.
+
+        Raises: NotFound.
+        """
+        with self.database.writing() as connection:
+            _demand(connection.execute("DELETE FROM account WHERE name = ?", (name,)).rowcount)
+
+    def list(self) -> list[Account]:
+        """Return everyone, by name."""
+        with self.database.reading() as connection:
+            return [_account(row) for row in connection.execute(f"{_ACCOUNT} ORDER BY account.name")]
+
+    def find(self, name: str) -> Account | None:
+        """Return the account of this name."""
+        with self.database.reading() as connection:
+            row = connection.execute(f"{_ACCOUNT} WHERE account.name = ?", (name,)).fetchone()
+        return _account(row) if row else None
+
+    def set_password(self, name: str, password: str) -> None:
+        """Give an account a new password; whoever is signed in as it, is no more.
+
+        Raises: BadRequest, NotFound.
+        """
+        stored = hashed(check_password(password))
+        with self.database.writing() as connection:
+            changed = connection.execute("UPDATE account SET password_hash = ? WHERE name = ?", (stored, name))
+            _demand(changed.rowcount)
+            connection.execute("DELETE FROM session WHERE name = ?", (name,))
+            connection.execute("DELETE FROM link WHERE name = ?", (name,))
+
+    def password_hash(self, name: str) -> str | None:
+        """Return what is stored of an account's password."""
+        with self.database.reading() as connection:
+            row = connection.execute("SELECT password_hash FROM account WHERE name = ?", (name,)).fetchone()
+        return str(row[0]) if row and row[0] else None
+
+    def check_password(self, name: str, password: str) -> Account | None:
+        """Return the account when this is its password; as slow when there is no such account."""
+        return self.find(name) if matches(self.password_hash(name), password) else None
+
+    def new_token(self, name: str) -> str:
+        """Return a new bearer token of an account, for the only time.
+
+        Raises: NotFound, Conflict when it has too many.
+        """
+        token = TOKEN_PREFIX + self._random_token(TOKEN_BYTES)
+        with self.database.writing() as connection:
+            _demand(connection.execute("SELECT count(*) FROM account WHERE name = ?", (name,)).fetchone()[0])
+            held = connection.execute("SELECT count(*) FROM token WHERE name = ?", (name,)).fetchone()[0]
+            if held >= TOKENS_MAX:
+                raise Conflict(N_("This account has too many tokens."), N_("Revoke its tokens, then make a new one."))
+            connection.execute("INSERT INTO token VALUES (?, ?, ?)", (fingerprint(token), name, self._clock.wall_s()))
+        return token
+
+    def revoke_tokens(self, name: str) -> int:
+        """Make every token of an account void; return how many there were."""
+        with self.database.writing() as connection:
+            return connection.execute("DELETE FROM token WHERE name = ?", (name,)).rowcount
+
+    def of_token(self, token: str) -> Account | None:
+        """Return the account a bearer token belongs to."""
+        joined = f"{_ACCOUNT} JOIN token USING (name) WHERE token.hash = ?"
+        with self.database.reading() as connection:
+            row = connection.execute(joined, (fingerprint(token),)).fetchone()
+        return _account(row) if row else None
+
+    def new_link(self, name: str, valid_s: float) -> str:
+        """Return a code that signs in as an account once, within `valid_s`; its earlier links are void.
+
+        Raises: NotFound.
+        """
+        code = write_code(self._pick)
+        with self.database.writing() as connection:
+            _demand(connection.execute("SELECT count(*) FROM account WHERE name = ?", (name,)).fetchone()[0])
+            connection.execute("DELETE FROM link WHERE name = ?", (name,))
+            row = (fingerprint(read_code(code)), name, self._clock.wall_s() + valid_s)
+            connection.execute("INSERT INTO link VALUES (?, ?, ?)", row)
+        return code
+
+    def use_link(self, code: str) -> Account | None:
+        """Return the account of a sign-in link and make the link void."""
+        joined = f"{_ACCOUNT} JOIN link USING (name) WHERE link.hash = ? AND link.expires_s > ?"
+        key = fingerprint(read_code(code))
+        with self.database.writing() as connection:
+            row = connection.execute(joined, (key, self._clock.wall_s())).fetchone()
+            connection.execute("DELETE FROM link WHERE hash = ?", (key,))
+        return _account(row) if row else None
+
+    def needs_setup(self) -> bool:
+        """Say whether nobody is technician yet."""
+        with self.database.reading() as connection:
+            return _has_no_technician(connection)
+
+    def setup_code(self) -> str | None:
+        """Return a fresh set-up code for the only time, or None when there is a technician.
+
+        An earlier code is void: whoever restarts the box reads the console.
+        """
+        code = write_code(self._pick)
+        with self.database.writing() as connection:
+            if not _has_no_technician(connection):
+                return None
+            connection.execute("INSERT OR REPLACE INTO setup VALUES (1, ?)", (fingerprint(read_code(code)),))
+        return code
+
+    def set_up(self, code: str, name: str, password: str) -> Account:
+        """Make the technician's account and void the set-up code.
+
+        Raises: NotAllowed when the code is wrong or used up, BadRequest, Conflict.
+        """
+        account = Account(check_name(name), Role.TECHNICIAN, self._clock.wall_s())
+        check_password(password)
+        given = fingerprint(read_code(code))
+        with self.database.reading() as connection:
+            _demand_code(connection, given)  # before the slow hash
+        stored = hashed(password)
+        with self.database.writing() as connection:
+            _demand_code(connection, given)
+            _insert(connection, account, stored)
+            connection.execute("DELETE FROM setup")
+        return account
+
+
+def _account(row: tuple[str, str, float]) -> Account:
+    return Account(row[0], Role(row[1]), row[2])
+
+
+def _insert(connection: sqlite3.Connection, account: Account, stored: str | None) -> None:
+    try:
+        row = (account.name, account.role.value, stored, account.made_s)
+        connection.execute("INSERT INTO account VALUES (?, ?, ?, ?)", row)
+    except sqlite3.IntegrityError as exc:
+        raise Conflict(N_("There is an account of this name already."), N_("Choose another name.")) from exc
+
+
+def _demand(found: int) -> None:
+    if not found:
+        raise NotFound(N_("There is no account of this name."), N_("`tambo user list` shows all names."))
+
+
+def _demand_code(connection: sqlite3.Connection, given: bytes) -> None:
+    row = connection.execute("SELECT hash FROM setup").fetchone()
+    if row is None or not secrets.compare_digest(row[0], given) or not _has_no_technician(connection):
+        raise NotAllowed(
+            N_("This set-up code is not valid."),
+            N_("The box prints a fresh one when it starts without a technician."),
+        )
+
+
+def _has_no_technician(connection: sqlite3.Connection) -> bool:
+    found = connection.execute("SELECT 1 FROM account WHERE role = ? LIMIT 1", (Role.TECHNICIAN.value,)).fetchone()
+    return found is None

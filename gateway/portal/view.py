@@ -1,0 +1,100 @@
+"""What the portal asks of the rooms and of the box, as it needs them: the rooms keep their own shapes.
+
+Whoever puts the box together (`gateway.app`) hands in what fits these; a test hands in what it likes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from aiohttp import web
+
+from gateway.backhaul.classes import TrafficClass
+from gateway.backhaul.link import LinkStatus, Moved
+from gateway.market.order import Order
+from gateway.market.records import OrderView, Recorded
+from gateway.portal.order_form import Article
+
+
+class Site(Protocol):
+    """A site that is served from here."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def hosts(self) -> Sequence[str]: ...
+
+
+class Web(Protocol):
+    """The room of pages."""
+
+    @property
+    def sites(self) -> Sequence[Site]: ...
+
+
+class Catalogue(Protocol):
+    """What the shop offers."""
+
+    @property
+    def currency(self) -> str: ...
+    @property
+    def articles(self) -> Sequence[Article]: ...
+
+
+class Market(Protocol):
+    """The room of orders."""
+
+    @property
+    def catalogue(self) -> Catalogue | None: ...
+    async def record(self, order: Order, merchant: str) -> Recorded: ...
+    async def order(self, order_id: str, merchant: str) -> OrderView | None: ...
+    async def orders(self, merchant: str, limit: int) -> Sequence[OrderView]: ...
+    async def waiting(self) -> int: ...
+
+
+class Place(Protocol):
+    """What a consultation's link opens."""
+
+    @property
+    def role(self) -> Literal["nurse", "doctor"]: ...
+
+
+class Clinic(Protocol):
+    """The room of consultations."""
+
+    def read(self, token: str) -> Place: ...
+    async def serve_socket(self, request: web.Request, token: str) -> web.StreamResponse: ...
+
+
+class Invitations(Protocol):
+    """The two tokens of one consultation."""
+
+    @property
+    def nurse(self) -> str: ...
+    @property
+    def doctor(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of the box, whether it does its work, and a sentence (a message id) that says why or why not."""
+
+    name: str
+    ready: bool
+    reason: str
+
+
+class BoxView(Protocol):
+    """The box as its technician sees it: frozen records, asked for at each look.
+
+    `web`, `market` and `clinic` return their room's statistics, a frozen dataclass; None where there is no such room.
+    """
+
+    def parts(self) -> Sequence[Part]: ...
+    def link(self) -> LinkStatus: ...
+    def moved(self) -> Mapping[TrafficClass, Moved]: ...
+    def web(self) -> object | None: ...
+    def market(self) -> object | None: ...
+    def clinic(self) -> object | None: ...
