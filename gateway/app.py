@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Protocol, Self, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -30,18 +30,19 @@ from gateway.clinic.invitation import Invitations, invite
 from gateway.clinic.peer import DirectPath, MediaPath
 from gateway.clinic.room import ClinicLimits, ClinicRoom
 from gateway.clock import Clock, SystemClock
-from gateway.data_folder import DataFolder
+from gateway.data_folder import FORMS_KEY, INVITATION_KEY, DataFolder
 from gateway.errors import N_, CannotStart, WrongHost
 from gateway.listener import Limits, Listener
 from gateway.market.catalogue import load_catalogue
 from gateway.market.intake import routes as market_routes
 from gateway.market.marketplace import DeliveryLimits, HttpMarketplace
 from gateway.market.room import MarketLimits, MarketRoom
-from gateway.plan import INVITATION_KEY, Line, door_url
+from gateway.plan import Line, door_url
 from gateway.portal.accounts import Accounts
 from gateway.portal.admin import admin_application
 from gateway.portal.origins import host_name
 from gateway.portal.portal import Portal, PortalLimits
+from gateway.portal.trial import Trial
 from gateway.settings import Settings, secret
 from gateway.units import Address
 from gateway.web.room import Site, WebLimits, WebRoom
@@ -58,6 +59,7 @@ class World:
     proxy_dialer: Dialer | None
     media_path: MediaPath
     carrier: Callable[[], bool]
+    trial: Callable[[], Trial | None] = lambda: None
 
 
 def real_world(settings: Settings) -> World:
@@ -69,6 +71,19 @@ def real_world(settings: Settings) -> World:
         media_path=DirectPath(),
         carrier=carrier_of(settings.backhaul.interface),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The box's keys, one a purpose."""
+
+    invitation: bytes
+    forms: bytes
+
+    @classmethod
+    def of(cls, folder: DataFolder) -> Self:
+        """Return the keys kept in a data folder."""
+        return cls(folder.key_for(INVITATION_KEY), folder.key_for(FORMS_KEY))
 
 
 class Box:
@@ -90,11 +105,12 @@ class Box:
         Raises: CannotStart, alone or in an exception group.
         """
         check_aiohttp()
-        with self._folder:
-            async with asyncio.TaskGroup() as tasks, AsyncExitStack() as running:
-                await self._start(tasks, running)
-                on_ready()
-                await stop.wait()
+        async with asyncio.TaskGroup() as tasks, AsyncExitStack() as running:
+            await asyncio.to_thread(self._folder.take)
+            running.callback(self._folder.release)
+            await self._start(tasks, running)
+            on_ready()
+            await stop.wait()
 
     def announcement(self) -> Iterator[Line]:
         """Yield one line a listener, and the set-up code where there is one: message ids and their values."""
@@ -109,27 +125,29 @@ class Box:
     async def _start(self, tasks: asyncio.TaskGroup, running: AsyncExitStack) -> None:
         """Start everything; `running` stops it in reverse."""
         settings, world, clock, backhaul, folder = self._settings, self._world, self._clock, self.backhaul, self._folder
+        keys = await asyncio.to_thread(Keys.of, folder)
         _background(tasks, running, backhaul.run(), "backhaul")
         pages = await _started(running, _web_room(settings, world, clock, backhaul, folder))
-        market = _market_room(settings, world, clock, backhaul, folder)
+        market = await asyncio.to_thread(_market_room, settings, world, clock, backhaul, folder)
         if market is not None:
             await _started(running, market)
             _background(tasks, running, market.run(), "market")
-        clinic = await _started(running, _clinic_room(settings, world, clock, backhaul, folder))
+        clinic = await _started(running, _clinic_room(settings, world, clock, backhaul, keys))
         _background(tasks, running, clinic.run(), "clinic")
         accounts = await asyncio.to_thread(Accounts, folder.path, clock)
         self.setup_code = await asyncio.to_thread(accounts.setup_code)
-        portal = await _started(running, self._portal(accounts, pages, market, clinic))
+        portal = await _started(running, self._portal(accounts, keys, pages, market, clinic))
         for listener in self._make_listeners(portal, pages, market, clinic):
             self.listeners.append(await _started(running, listener))
 
-    def _portal(self, accounts: Accounts, pages: WebRoom, market: MarketRoom | None, clinic: ClinicRoom) -> Portal:
-        settings, clock, folder = self._settings, self._clock, self._folder
-        key = folder.key_for(INVITATION_KEY)
+    def _portal(
+        self, accounts: Accounts, keys: Keys, pages: WebRoom, market: MarketRoom | None, clinic: ClinicRoom
+    ) -> Portal:
+        settings, clock = self._settings, self._clock
 
         def new_invitations() -> Invitations:
             return invite(
-                key,
+                keys.invitation,
                 wall_s=clock.wall_s(),
                 link_s=settings.clinic.link_s,
                 consultation=secrets.token_urlsafe(9),
@@ -144,11 +162,12 @@ class Box:
             clinic=clinic,
             invite=new_invitations,
             door_url=door_url(settings),
-            secret=folder.key_for("portal forms"),
+            secret=keys.forms,
             limits=PortalLimits(
                 body_bytes_max=settings.portal.body_bytes_max, session_idle_s=settings.portal.session_idle_s
             ),
             has_https=settings.portal.https is not None,
+            trial=self._world.trial,
         )
 
     def _make_listeners(
@@ -280,10 +299,10 @@ def _market_room(
     )
 
 
-def _clinic_room(settings: Settings, world: World, clock: Clock, backhaul: Backhaul, folder: DataFolder) -> ClinicRoom:
+def _clinic_room(settings: Settings, world: World, clock: Clock, backhaul: Backhaul, keys: Keys) -> ClinicRoom:
     clinic = settings.clinic
     return ClinicRoom(
-        key=folder.key_for(INVITATION_KEY),
+        key=keys.invitation,
         clock=clock,
         backhaul=backhaul,
         media_path=world.media_path,

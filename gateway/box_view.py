@@ -11,7 +11,8 @@ from gateway.clock import Clock, clock_state
 from gateway.errors import N_
 from gateway.market.room import MarketRoom, MarketStatistics
 from gateway.portal.view import Part
-from gateway.web.room import WebRoom, WebStatistics
+from gateway.web.room import WebRoom
+from gateway.web.statistics import WebStatistics
 
 _LINK = {
     LinkState.UP: N_("The link carries traffic."),

@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
@@ -21,7 +21,6 @@ from gateway.logs import configure
 from gateway.settings import Fault, Settings, load
 
 if TYPE_CHECKING:
-    from gateway.demo.world import DemoWorld
     from gateway.portal.accounts import Accounts
 
 Line = tuple[str, dict[str, object]]  # a message id and the values of its places
@@ -102,7 +101,7 @@ def check(
 @user.command("add")
 def user_add(
     name: str,
-    role: Annotated[str, typer.Option(help="merchant, nurse, doctor or technician")],
+    role: Annotated[Literal["merchant", "nurse", "doctor", "technician"], typer.Option(help="What they may do.")],
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="Read the password from standard input.")
     ] = False,
@@ -174,8 +173,8 @@ def clinic_open(
     """Open a consultation: print the nurse's and the doctor's link, signed, expiring."""
     from gateway.clinic.invitation import invite
     from gateway.clock import SystemClock
-    from gateway.data_folder import DataFolder
-    from gateway.plan import INVITATION_KEY, door_url, portal_url
+    from gateway.data_folder import INVITATION_KEY, DataFolder
+    from gateway.plan import door_url, portal_url
 
     settings = _settings(config)
     tokens = invite(

@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from gateway.errors import N_, CannotStart
 
 KEY_BYTES = 32
+INVITATION_KEY = "clinic invitation"  # signs consultations' links
+FORMS_KEY = "portal forms"  # signs the tokens of forms
 
 
 class DataFolder:
@@ -45,6 +47,13 @@ class DataFolder:
         return self
 
     def __enter__(self) -> Self:
+        self.take()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def take(self) -> None:
         """Take the directory for this copy of the box.
 
         Raises: CannotStart when another copy has it.
@@ -61,9 +70,8 @@ class DataFolder:
                 path=self.path,
             ) from exc
         self._lock = lock  # the kernel lets go of it when the process ends, however it ends
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def release(self) -> None:
         """Let go of the directory."""
         if self._lock is not None:
             os.close(self._lock)

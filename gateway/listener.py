@@ -6,7 +6,8 @@ for an hour, and a browser that half-closes keeps its answer.
 
 aiohttp's `RequestHandler` has no public way to do this; the names used below that are not documented
 (`AppRunner._make_server`, `RequestHandler.handle_error`, `_waiter`, `_messages`, `_request_count`, `_close`,
-`_payload_parser`, and `web_response.SERVER_SOFTWARE`) are held by `tests/contract/test_aiohttp_contract.py`.
+`_payload_parser`, `BaseRequest._version`, `web_response.SERVER_SOFTWARE`) are held by
+`tests/contract/test_aiohttp_contract.py`.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from aiohttp import web, web_response
+from aiohttp import HttpVersion10, web, web_response
 from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.errors import N_, BadRequest, CannotStart, GatewayError, NotFound, TooLarge, WrongMethod
@@ -112,6 +113,9 @@ class Listener:
 
         async def answer(request: web.BaseRequest) -> web.StreamResponse:
             try:
+                if request._version < HttpVersion10:
+                    request._version = HttpVersion10  # aiohttp would answer in a version that has no status line
+                    raise BadRequest(N_("The request is not valid HTTP."), N_("Reload the page."))
                 return await serve(request)
             except GatewayError as exc:
                 return self._refuse(request, exc)

@@ -7,7 +7,6 @@ from gateway.errors import N_
 from gateway.settings import Settings
 from gateway.units import Address, in_bits, in_bytes
 
-INVITATION_KEY = "clinic invitation"  # purpose of the key that signs consultations' links
 Line = tuple[str, dict[str, object]]
 
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}

@@ -30,6 +30,9 @@ CHROMIUM_ARGS = [
 def loop_stays_free() -> Iterator[None]:
     """A call that would block the event loop fails the test that made it."""
     guard = BlockBuster(scanned_modules=["gateway"])
+    for name in ("io.BufferedReader.read", "io.TextIOWrapper.read", "os.read", "os.stat"):
+        if name in guard.functions:  # sysfs answers from memory
+            guard.functions[name].can_block_in("backhaul/interface.py", {"has_carrier", "_read"})
     guard.activate()
     yield
     guard.deactivate()

@@ -28,6 +28,7 @@ from gateway.portal.shop import ShopPages
 from gateway.portal.sign_in import SignInPages, own_path
 from gateway.portal.start_page import StartPage
 from gateway.portal.statics import Statics
+from gateway.portal.trial import Trial
 from gateway.portal.view import Clinic, Invitations, Market, Web
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -59,6 +60,7 @@ class Portal:
         secret: bytes,
         limits: PortalLimits,
         has_https: bool,
+        trial: Callable[[], Trial | None] = lambda: None,
     ) -> None:
         self._limits = limits
         sessions = Sessions(accounts.database, clock, limits.session_idle_s)
@@ -67,7 +69,13 @@ class Portal:
         self._statics = Statics()
         self._pages = Pages(self._statics, self._identity, lambda: in_words(backhaul.status(), clock.now_s()))
         self._start = StartPage(
-            self._pages, self._doorkeeper, web, market, has_clinic=clinic is not None, has_https=has_https
+            self._pages,
+            self._doorkeeper,
+            web,
+            market,
+            has_clinic=clinic is not None,
+            has_https=has_https,
+            trial=trial,
         )
         self._sign_in = SignInPages(self._pages, self._identity, self._doorkeeper)
         self._shop = ShopPages(self._pages, self._identity, market)

@@ -1,5 +1,6 @@
 """The first page: how the link is, and where to from here; useful without script, small enough for a weak phone."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -8,6 +9,7 @@ from gateway.portal.doorkeeper import Doorkeeper
 from gateway.portal.identity import VISIT, Visit
 from gateway.portal.origins import port_of
 from gateway.portal.pages import Pages
+from gateway.portal.trial import Trial
 from gateway.portal.view import Market, Site, Web
 
 
@@ -31,6 +33,7 @@ class StartPage:
         *,
         has_clinic: bool,
         has_https: bool,
+        trial: Callable[[], Trial | None],
     ) -> None:
         self._pages = pages
         self._doorkeeper = doorkeeper
@@ -38,6 +41,7 @@ class StartPage:
         self._market = market
         self._has_clinic = has_clinic
         self._has_https = has_https
+        self._trial = trial
 
     def routes(self) -> list[web.RouteDef]:
         """Return the route of this page."""
@@ -54,6 +58,7 @@ class StartPage:
             waiting=await self._market.waiting() if self._market else None,
             has_clinic=self._has_clinic,
             has_https=self._has_https,
+            trial=self._trial(),
         )
 
 

@@ -12,8 +12,7 @@ from typer.testing import CliRunner, Result
 
 from gateway.cli import app, main
 from gateway.clinic.invitation import read
-from gateway.data_folder import DataFolder
-from gateway.plan import INVITATION_KEY
+from gateway.data_folder import INVITATION_KEY, DataFolder
 
 CONFIG = """
 [box]
@@ -125,7 +124,7 @@ def test_accounts_are_made_listed_and_removed(config: Path) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["add", "ana", "--role", "king"], ["add", "A B", "--role", "merchant"], ["token", "nobody"], ["remove", "nobody"]],
+    [["add", "A B", "--role", "merchant"], ["token", "nobody"], ["passwd", "nobody"], ["remove", "nobody"]],
 )
 def test_a_command_that_cannot_be_done_is_a_sentence(
     config: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
@@ -134,6 +133,12 @@ def test_a_command_that_cannot_be_done_is_a_sentence(
     told = capsys.readouterr().err
     assert "." in told
     assert "Traceback" not in told
+
+
+def test_a_role_that_is_none_is_a_usage_error(config: Path) -> None:
+    result = tambo(config, "user", "add", "ana", "--role", "king")
+    assert result.exit_code == 2
+    assert "technician" in result.output, "what is allowed is told"
 
 
 def test_a_short_password_is_refused(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
