@@ -139,6 +139,9 @@ class Box:
         portal = await _started(running, self._portal(accounts, keys, pages, market, clinic))
         for listener in self._make_listeners(portal, pages, market, clinic):
             self.listeners.append(await _started(running, listener))
+        # what lasts is ended first, or the listeners would wait for it
+        running.push_async_callback(clinic.stop)
+        running.callback(pages.close_tunnels)
 
     def _portal(
         self, accounts: Accounts, keys: Keys, pages: WebRoom, market: MarketRoom | None, clinic: ClinicRoom

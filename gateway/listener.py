@@ -6,7 +6,7 @@ for an hour, and a browser that half-closes keeps its answer.
 
 aiohttp's `RequestHandler` has no public way to do this; the names used below that are not documented
 (`AppRunner._make_server`, `RequestHandler.handle_error`, `_waiter`, `_messages`, `_request_count`, `_close`,
-`_payload_parser`, `BaseRequest._version`, `web_response.SERVER_SOFTWARE`) are held by
+`_current_request`, `BaseRequest._version`, `web_response.SERVER_SOFTWARE`) are held by
 `tests/contract/test_aiohttp_contract.py`.
 """
 
@@ -170,9 +170,6 @@ class _Connection(web.RequestHandler):
         """Keep the way back open while a request is being answered: a half-close is not a departure (RFC 9112 §9.6)."""
         if self.ssl_context is not None:
             return False  # asyncio's TLS cannot stay half open
-        if getattr(self._payload_parser, "half_closes", False):  # a tunnel, which carries the half-close on
-            self._payload_parser.feed_eof()
-            return True
         if self._current_request is not None and not self._current_request.content.is_eof():
             return False  # the rest of the body can no longer come
         waiting = self._waiter is not None and not self._waiter.done()

@@ -16,10 +16,12 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
 from math import inf
-from random import Random
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 
 from gateway.demo.trace import OPPORTUNITY_BYTES, Trace
+
+if TYPE_CHECKING:
+    from random import Random  # comes in as an argument
 
 WINDOW_BYTES = 65_536  # of one flow in the queue: the largest window without scaling (RFC 9293 §3.1)
 LOST_TIMES_MAX = 10  # of one segment; at 50 % loss one in a thousand
@@ -129,7 +131,7 @@ class WayStatistics:
 class Bottleneck(Generic[Item]):
     """One direction of a link."""
 
-    def __init__(self, service: Service, conditions: Conditions, random: Random) -> None:
+    def __init__(self, service: Service, conditions: Conditions, random: "Random") -> None:
         self._service = service
         self._conditions = conditions
         self._random = random

@@ -1,1 +1,1 @@
-"""What a browser fetches: the cache in front of sites and of the forward proxy, and tunnels through it."""
+"""What a browser fetches: sites by name and plain HTTP by proxy, from the village's cache or across the link."""

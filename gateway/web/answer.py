@@ -1,0 +1,115 @@
+"""An answer on its way to a browser: its fields are the origin's own, and what looks whole is whole.
+
+A body that breaks off cuts the connection, since that is the only way to tell a browser; where the length is neither
+stated nor chunked (HTTP/1.0) the cut is a reset, because a plain close would be the body's proper end.
+
+aiohttp adds fields of its own to an answer (`Server`, a `Content-Type` for bodies without one); `_Answer` takes them
+off again. The private names for that are held by `tests/contract/test_aiohttp_contract.py`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import Executor
+
+from aiohttp import HttpVersion11, web
+from aiohttp.abc import AbstractStreamWriter
+from multidict import CIMultiDict
+
+from gateway.web.body import HeldBody, Source
+from gateway.web.codecs import chain, through
+from gateway.web.coding import Recoding, recoded
+from gateway.web.cut import reset
+from gateway.web.faults import BodyBroken
+from gateway.web.fields import Fields, without
+
+BROWSER_S_MAX = 120.0  # for one piece of an answer; a phone that went out of reach does not read on
+_NO_BODY = frozenset({204, 304})
+_ADDED = ("Server", "Content-Type")
+
+
+class _Answer(web.StreamResponse):
+    """An answer with exactly the fields it was given, and framing."""
+
+    def __init__(self, status: int, fields: Fields, *, at_once: bool) -> None:
+        super().__init__(status=status, headers=CIMultiDict(fields))
+        self._send_headers_immediately = not at_once  # head and body in one segment where the body is there
+
+    async def _prepare_headers(self) -> None:
+        absent = [name for name in _ADDED if name not in self.headers]
+        await super()._prepare_headers()
+        for name in absent:
+            self.headers.popall(name, None)
+
+    async def begin(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Send the head."""
+        return await self.prepare(request)
+
+
+async def send(
+    request: web.BaseRequest,
+    status: int,
+    fields: Fields,
+    source: Source,
+    done: Recoding,
+    *,
+    pool: Executor,
+    decoded_bytes_max: int,
+) -> web.StreamResponse:
+    """Send an answer whose body goes through `done`.
+
+    Raises: ConnectionResetError when the body, or the browser, broke off.
+    """
+    bare = request.method == "HEAD" or status in _NO_BODY
+    told = without(recoded(fields, done), {"content-length"})
+    size_bytes = None if done.changes else source.size_bytes
+    if size_bytes is not None and status not in _NO_BODY:
+        told = (*told, ("Content-Length", str(size_bytes)))
+    response = _Answer(status, told, at_once=bare or isinstance(source, HeldBody))
+    pieces = source.pieces()
+    if done.changes:
+        pieces = through(chain(done, decoded_bytes_max), pieces, pool, live=source.live)
+    try:
+        await response.begin(request)
+        if not bare:
+            await _pour(response, pieces)
+        await response.write_eof()
+    except (BodyBroken, TimeoutError) as exc:
+        if size_bytes is None and request.version < HttpVersion11:
+            reset(request.transport)
+        raise ConnectionResetError("the body broke off") from exc
+    return response
+
+
+async def _pour(response: web.StreamResponse, pieces: AsyncIterator[bytes]) -> None:
+    async for piece in pieces:
+        async with asyncio.timeout(BROWSER_S_MAX):
+            await response.write(piece)
+
+
+async def send_head_only(request: web.BaseRequest, status: int, fields: Fields) -> web.StreamResponse:
+    """Send an answer without a body."""
+    response = _Answer(status, without(fields, {"content-length"}), at_once=True)
+    if status not in _NO_BODY:
+        response.headers["Content-Length"] = "0"
+    await response.begin(request)
+    await response.write_eof()
+    return response
+
+
+async def whole(source: Source, done: Recoding, pool: Executor, decoded_bytes_max: int) -> bytes:
+    """Return a body after `done`, in memory.
+
+    Raises: BodyBroken.
+    """
+    pieces = through(chain(done, decoded_bytes_max), source.pieces(), pool, live=False)
+    return b"".join([piece async for piece in pieces])
+
+
+async def send_tunnel_head(request: web.BaseRequest) -> web.StreamResponse:
+    """Say that a tunnel is open (RFC 9110 §9.3.6: a 2xx to CONNECT has no body and no framing)."""
+    response = _Answer(200, (), at_once=False)
+    response.set_status(200, "Connection Established")
+    await response.begin(request)
+    await response.write_eof()
+    response.force_close()  # after the head, which is not to say so: the connection goes on, only not as HTTP
+    return response

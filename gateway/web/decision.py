@@ -1,0 +1,130 @@
+"""What becomes of a request: served from the store, validated, fetched, or refused. Pure; the heart of the cache.
+
+The rules are RFC 9111 §4, with one departure that is this box's purpose. §4.2.4 lets a *disconnected* cache serve stale
+answers unless `must-revalidate`, `proxy-revalidate`, `s-maxage` or `no-cache` forbid it; then it answers 504. In a
+village whose link is down, the choice is between the page as it was and no page for hours: so while the link is known
+to be down everything stored is served, whatever its directives, and marked as stale (`Cache-Status`, `Age`). What may
+not be seen by others was never stored (`storing`). While the link is *not known* to be down, the RFC holds.
+"""
+
+from dataclasses import dataclass
+
+from gateway.web.asking import Ask, Wishes, wishes_of
+from gateway.web.fields import delta_seconds, directives
+from gateway.web.status import Forwarded
+from gateway.web.stored import StoredResponse
+from gateway.web.validating import has_validator
+from gateway.web.variants import Selection
+
+LINK_DOWN = "link-down"
+_FORBID_STALE = frozenset({"must-revalidate", "proxy-revalidate", "s-maxage", "no-cache"})  # §4.2.4
+_NO_ANSWER = frozenset(
+    {502, 503, 504}
+)  # an origin's own gateway that got none; RFC 5861 §4 adds 500 where it is asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """The stored answer is the answer; `refresh`: and is fetched anew behind it; `detail` says why it may be stale."""
+
+    stored: StoredResponse
+    detail: str | None = None
+    refresh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Validate:
+    """The origin is asked whether the stored answer still holds."""
+
+    stored: StoredResponse
+    why: Forwarded
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """The origin is asked for an answer; `stored` is what there is if it gives none."""
+
+    why: Forwarded
+    stored: StoredResponse | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """There is no answer: the link is down, or the browser wanted only what is stored."""
+
+    link_down: bool
+
+
+Decision = Serve | Validate | Fetch | Refuse
+
+
+def decide(ask: Ask, selection: Selection, *, now_s: float, link_down: bool) -> Decision:
+    """Return what becomes of a request, given what is stored for it."""
+    if not ask.reusable:
+        why = Forwarded.METHOD if ask.method not in {"GET", "HEAD"} else Forwarded.BYPASS
+        return Refuse(link_down=True) if link_down else Fetch(why)
+    wishes, stored = wishes_of(ask.fields), selection.stored
+    if stored is None:
+        if link_down or wishes.only_if_cached:
+            return Refuse(link_down=link_down)
+        return Fetch(Forwarded.VARY_MISS if selection.others else Forwarded.URI_MISS)
+    if _fresh_enough(stored, wishes, now_s):
+        return Serve(stored)
+    if link_down:
+        return Serve(stored, detail=LINK_DOWN)
+    if _stale_is_wished(stored, wishes, now_s):
+        return Serve(stored, detail="max-stale")
+    if _refreshed_behind(stored, wishes, now_s):
+        return Serve(stored, detail="stale-while-revalidate", refresh=True)
+    if wishes.only_if_cached:
+        return Refuse(link_down=False)  # §5.2.1.7
+    why = Forwarded.STALE if stored.ttl_s(now_s) <= 0 else Forwarded.REQUEST
+    return Validate(stored, why) if has_validator(stored) else Fetch(why, stored)
+
+
+def stale_instead(stored: StoredResponse, ask: Ask, *, now_s: float, link_down: bool, status: int | None) -> bool:
+    """Say whether the stored answer is served where the origin gave none (`status` None) or an error.
+
+    Source: RFC 9111 §4.2.4 and §4.3.3, RFC 5861 §4 (stale-if-error).
+    """
+    if link_down:
+        return True
+    said = directives(stored.fields)
+    grace_s = delta_seconds(said.get("stale-if-error")) or delta_seconds(directives(ask.fields).get("stale-if-error"))
+    if grace_s is not None and -stored.ttl_s(now_s) <= grace_s and not _strict(said):
+        return status is None or status == 500 or status in _NO_ANSWER
+    return not said.keys() & _FORBID_STALE and (status is None or status in _NO_ANSWER)
+
+
+def _fresh_enough(stored: StoredResponse, wishes: Wishes, now_s: float) -> bool:
+    """§4.2 and the request directives of §5.2.1 that ask for more."""
+    left_s = stored.ttl_s(now_s)
+    if left_s <= 0 or wishes.no_cache or "no-cache" in directives(stored.fields):  # §5.2.1.4, §5.2.2.4
+        return False
+    if wishes.max_age_s is not None and stored.age_s(now_s) > wishes.max_age_s:  # §5.2.1.1
+        return False
+    return wishes.min_fresh_s is None or left_s >= wishes.min_fresh_s  # §5.2.1.3
+
+
+def _stale_is_wished(stored: StoredResponse, wishes: Wishes, now_s: float) -> bool:
+    """§5.2.1.2, as far as the origin allows it."""
+    if wishes.max_stale_s is None or wishes.no_cache or stored.invalid:
+        return False
+    if directives(stored.fields).keys() & _FORBID_STALE:
+        return False
+    young = wishes.max_age_s is None or stored.age_s(now_s) <= wishes.max_age_s + wishes.max_stale_s
+    return young and 0 <= -stored.ttl_s(now_s) <= wishes.max_stale_s
+
+
+def _refreshed_behind(stored: StoredResponse, wishes: Wishes, now_s: float) -> bool:
+    """RFC 5861 §3: stale-while-revalidate, where neither side wants to wait for the truth."""
+    said = directives(stored.fields)
+    window_s = delta_seconds(said.get("stale-while-revalidate"))
+    if window_s is None or stored.invalid or wishes.no_cache or wishes.max_age_s is not None or wishes.min_fresh_s:
+        return False
+    return not _strict(said) and 0 <= -stored.ttl_s(now_s) <= window_s
+
+
+def _strict(said: dict[str, str | None]) -> bool:
+    """s-maxage forbids stale answers too (§5.2.2.10), but not those that its origin allows in the same breath."""
+    return bool(said.keys() & (_FORBID_STALE - {"s-maxage"}))

@@ -1,0 +1,95 @@
+"""What is for one browser alone passes straight through: methods that change something, HEAD, requests with a body.
+
+Back-pressure reaches from the browser to the origin and back, nothing is stored, and a request that changed something
+at the origin has what is stored of it validated before its next use.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+from aiohttp import web
+
+from gateway.backhaul.link import Share
+from gateway.errors import GatewayError, LinkDown
+from gateway.web.asking import SAFE, Ask
+from gateway.web.coding import recoding
+from gateway.web.faults import OriginSilent
+from gateway.web.fetch import HEAD_S_MAX
+from gateway.web.fields import Fields, first
+from gateway.web.forwarding import for_origin
+from gateway.web.means import Means, Route, accepted_by
+from gateway.web.origin import Reply
+from gateway.web.statistics import Counters
+from gateway.web.status import Forwarded, forwarded
+from gateway.web.target import same_origin
+from gateway.web.upload import Upload
+
+
+async def direct(means: Means, request: web.BaseRequest, ask: Ask, route: Route, why: Forwarded) -> web.StreamResponse:
+    """Pass a request on, and its answer back.
+
+    Raises: GatewayError where there is no answer.
+    """
+    fields = for_origin(ask.fields, means.name, as_asked=True)
+    async with AsyncExitStack() as stack:
+        share = stack.enter_context(means.backhaul.share(route.traffic_class))
+        upload = None
+        if ask.has_content:
+            upload = Upload(request, share, size_bytes_max=means.request_bytes_max, silence_s=means.silence_s)
+            if upload.size_bytes is not None:
+                fields = (*fields, ("Content-Length", str(upload.size_bytes)))
+        reply = await _reply(stack, means, ask, route, fields, share, upload)
+        if ask.method not in SAFE and reply.status < 400:
+            await _invalidate(means, ask.url, reply.fields)
+        means.counters.misses += 1
+        told = means.told(reply.fields, route, forwarded(why, reply.status))
+        done = recoding(told, reply.size_bytes, accepted_by(ask))
+        return await means.send(request, reply.status, told, _Counted(reply, means.counters), done)
+
+
+async def _reply(
+    stack: AsyncExitStack, means: Means, ask: Ask, route: Route, fields: Fields, share: Share, upload: Upload | None
+) -> Reply:
+    link = route.client.link(ask.url)
+    pieces = upload.pieces() if upload else None
+    try:
+        async with asyncio.timeout(None if upload else HEAD_S_MAX) as deadline:
+            if upload:
+                upload.deadline = deadline
+            exchange = route.client.exchange(ask.method, ask.url, fields, share, link, pieces)
+            return await stack.enter_async_context(exchange)
+    except TimeoutError as exc:
+        link.silent()
+        raise (LinkDown if means.backhaul.is_down else OriginSilent) from exc
+    except GatewayError as exc:
+        raise (upload.fault if upload and upload.fault else exc) from exc
+    finally:
+        if upload:
+            upload.deadline = None  # an origin may answer before it has read all
+
+
+async def _invalidate(means: Means, url: str, fields: Fields) -> None:
+    """RFC 9111 §4.4: the resource, and those of its origin that the answer points to, may have changed."""
+    pointed = (same_origin(url, first(fields, name)) for name in ("location", "content-location"))
+    for each in dict.fromkeys([url, *(found for found in pointed if found)]):
+        await means.store.invalidate(each)
+
+
+class _Counted:
+    """A reply whose bytes are counted."""
+
+    live = True
+
+    def __init__(self, reply: Reply, counters: Counters) -> None:
+        self._reply = reply
+        self._counters = counters
+        self.size_bytes = reply.size_bytes
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        async for piece in self._reply.pieces():
+            self._counters.bytes_from_link += len(piece)
+            yield piece
+
+    def close(self) -> None:
+        self._reply.close()

@@ -1,0 +1,69 @@
+"""How long an answer stays fresh, and how old it is: the arithmetic of RFC 9111 §4.2. Pure.
+
+A box's clock may be wrong (no battery; years off until the link brings the time). An age is never negative, and an
+answer that seems to come from the future is stale, so a clock that fell back cannot make old pages look new.
+"""
+
+from dataclasses import dataclass
+
+from gateway.web.fields import Fields, delta_seconds, directives, first, http_date
+
+HEURISTIC_RATIO = 0.1  # §4.2.2: "a typical setting of this fraction might be 10%"
+HEURISTIC_S_MAX = 86_400.0  # a day: nobody said that the page keeps
+CLOCK_STEP_S = 60.0  # corrections of this size are ordinary
+
+# RFC 9110 §15.1, less 206, which is not stored
+HEURISTICALLY_CACHEABLE = frozenset({200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501})
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """When an answer was asked for and when it came, as seconds since 1970."""
+
+    requested_s: float
+    received_s: float
+
+
+def lifetime_s(status: int, fields: Fields, times: Times) -> float:
+    """Return the freshness lifetime of an answer in a shared cache (§4.2.1); 0 where what it says cannot be read."""
+    said = directives(fields)
+    for name in ("s-maxage", "max-age"):
+        if name in said:
+            return float(delta_seconds(said[name]) or 0)  # §4.2.1: invalid freshness information is stale
+    date_s = http_date(first(fields, "date"))
+    base_s = times.received_s if date_s is None else date_s
+    expires = first(fields, "expires")
+    if expires is not None:
+        expires_s = http_date(expires)
+        return 0.0 if expires_s is None else max(0.0, expires_s - base_s)  # §5.3: invalid means in the past
+    if status in HEURISTICALLY_CACHEABLE or "public" in said:
+        return _heuristic_s(fields, base_s)
+    return 0.0
+
+
+def _heuristic_s(fields: Fields, date_s: float) -> float:
+    """§4.2.2: a tenth of the time for which it had not changed."""
+    modified_s = http_date(first(fields, "last-modified"))
+    if modified_s is None or modified_s > date_s:
+        return 0.0
+    return min((date_s - modified_s) * HEURISTIC_RATIO, HEURISTIC_S_MAX)
+
+
+def explicit(fields: Fields) -> bool:
+    """Say whether an answer states a freshness lifetime of its own (§4.2.1)."""
+    said = directives(fields)
+    return "s-maxage" in said or "max-age" in said or first(fields, "expires") is not None
+
+
+def age_s(fields: Fields, times: Times, now_s: float) -> float:
+    """Return how old an answer is (§4.2.3), never less than 0."""
+    date_s = http_date(first(fields, "date"))
+    apparent_s = 0.0 if date_s is None else max(0.0, times.received_s - date_s)
+    delay_s = max(0.0, times.received_s - times.requested_s)
+    corrected_s = float(delta_seconds(first(fields, "age")) or 0) + delay_s  # §5.1: an invalid Age is ignored
+    return max(apparent_s, corrected_s) + max(0.0, now_s - times.received_s)
+
+
+def from_the_future(times: Times, now_s: float) -> bool:
+    """Say whether the clock fell back since the answer came."""
+    return now_s < times.received_s - CLOCK_STEP_S

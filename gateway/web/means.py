@@ -1,0 +1,80 @@
+"""What every exchange works with, and how an answer is told and sent."""
+
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from gateway.backhaul.classes import TrafficClass
+from gateway.backhaul.link import Backhaul
+from gateway.clock import Clock
+from gateway.web.answer import send
+from gateway.web.asking import Ask
+from gateway.web.body import Source
+from gateway.web.coding import Recoding
+from gateway.web.fetch import Fetches
+from gateway.web.fields import Fields, combined, without
+from gateway.web.forwarding import as_in_village, with_via
+from gateway.web.origin import OriginClient
+from gateway.web.statistics import Counters
+from gateway.web.status import FIELD
+from gateway.web.store import Store
+
+DECODED_TIMES_MAX = 4  # a decoded body may be this many times the largest stored one
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How a request reaches its origin; `origin` is set for a site, whose links are to stay in the village."""
+
+    client: OriginClient
+    traffic_class: TrafficClass
+    origin: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """The room's parts, as an exchange uses them."""
+
+    store: Store
+    fetches: Fetches
+    backhaul: Backhaul
+    clock: Clock
+    counters: Counters
+    pool: Executor
+    name: str
+    object_bytes_max: int
+    request_bytes_max: int
+    silence_s: float
+
+    @property
+    def decoded_bytes_max(self) -> int:
+        """How long a body may become by decoding."""
+        return self.object_bytes_max * DECODED_TIMES_MAX
+
+    def told(self, fields: Fields, route: Route, status: str) -> Fields:
+        """Return an answer's fields as a browser gets them; our `Cache-Status` member stands last (RFC 9211 §2)."""
+        moved = as_in_village(fields, origin=route.origin) if route.origin else fields
+        before = combined(moved, FIELD)
+        passed = with_via(without(moved, {FIELD}), self.name)
+        return (*passed, (FIELD, f"{before}, {status}" if before else status))
+
+    async def send(
+        self, request: web.BaseRequest, status: int, fields: Fields, source: Source, done: Recoding
+    ) -> web.StreamResponse:
+        """Send an answer.
+
+        Raises: ConnectionResetError when it broke off.
+        """
+        try:
+            return await send(
+                request, status, fields, source, done, pool=self.pool, decoded_bytes_max=self.decoded_bytes_max
+            )
+        except ConnectionResetError:
+            self.counters.broken += 1
+            raise
+
+
+def accepted_by(ask: Ask) -> str | None:
+    """Return the codings that a browser says it can read."""
+    return combined(ask.fields, "accept-encoding")

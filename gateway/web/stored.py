@@ -1,0 +1,111 @@
+"""A stored answer: what came, what it was asked for with, and where its body lies. Pure.
+
+Written as JSON behind a hash of it, so that a row whose bits changed on a worn card is missing rather than wrong.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gateway.web.fields import Fields
+from gateway.web.freshness import Times, age_s, from_the_future, lifetime_s
+
+VARIANTS_MAX = 8  # answers kept for one URL, the newest; 3 languages and some room
+_FORMAT = 1
+_SEAL_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class BodyRef:
+    """Where a body lies, how long it is, and what it hashes to (BLAKE2b, 16 bytes, hexadecimal)."""
+
+    key: str
+    size_bytes: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResponse:
+    """One stored answer to GET."""
+
+    url: str
+    status: int
+    fields: Fields
+    vary: Fields  # the fields of the request that this answer depends on, normalised (RFC 9111 §4.1)
+    times: Times
+    body: BodyRef
+    invalid: bool = False  # an unsafe request touched the resource since (RFC 9111 §4.4)
+
+    def lifetime_s(self) -> float:
+        """Return the freshness lifetime."""
+        return lifetime_s(self.status, self.fields, self.times)
+
+    def age_s(self, now_s: float) -> float:
+        """Return the current age."""
+        return age_s(self.fields, self.times, now_s)
+
+    def ttl_s(self, now_s: float) -> float:
+        """Return for how long it is fresh still; negative when it is stale."""
+        left_s = self.lifetime_s() - self.age_s(now_s)
+        return min(left_s, 0.0) if self.invalid or from_the_future(self.times, now_s) else left_s
+
+
+Shelf = tuple[StoredResponse, ...]  # all stored answers of one URL, the newest first
+
+
+def put_on(shelf: Shelf, fresh: StoredResponse) -> Shelf:
+    """Return the shelf with an answer in the place of its like, the newest first."""
+    return (fresh, *(each for each in shelf if each.vary != fresh.vary))[:VARIANTS_MAX]
+
+
+def invalidated(shelf: Shelf) -> Shelf:
+    """Return the shelf with every answer to be validated before its next use (RFC 9111 §4.4)."""
+    return tuple(replace(each, invalid=True) for each in shelf)
+
+
+def write_shelf(shelf: Shelf) -> bytes:
+    """Return a shelf as bytes for the disk."""
+    text = json.dumps({"format": _FORMAT, "answers": [_as_json(each) for each in shelf]}, separators=(",", ":"))
+    written = text.encode("utf-8", "replace")
+    return hashlib.blake2b(written, digest_size=_SEAL_BYTES).digest() + written
+
+
+def read_shelf(row: object) -> Shelf | None:
+    """Return the shelf of a row, or None for anything that is not one, whole."""
+    if not isinstance(row, bytes):
+        return None
+    seal, written = row[:_SEAL_BYTES], row[_SEAL_BYTES:]
+    if hashlib.blake2b(written, digest_size=_SEAL_BYTES).digest() != seal:
+        return None
+    try:
+        found = json.loads(written)
+        return tuple(_from_json(each) for each in found["answers"]) if found["format"] == _FORMAT else None
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _as_json(stored: StoredResponse) -> dict[str, Any]:
+    return {
+        "url": stored.url,
+        "status": stored.status,
+        "fields": stored.fields,
+        "vary": stored.vary,
+        "times": [stored.times.requested_s, stored.times.received_s],
+        "body": [stored.body.key, stored.body.size_bytes, stored.body.digest],
+        "invalid": stored.invalid,
+    }
+
+
+def _from_json(found: dict[str, Any]) -> StoredResponse:
+    requested_s, received_s = found["times"]
+    key, size_bytes, digest = found["body"]
+    return StoredResponse(
+        url=str(found["url"]),
+        status=int(found["status"]),
+        fields=tuple((str(name), str(value)) for name, value in found["fields"]),
+        vary=tuple((str(name), str(value)) for name, value in found["vary"]),
+        times=Times(float(requested_s), float(received_s)),
+        body=BodyRef(str(key), int(size_bytes), str(digest)),
+        invalid=bool(found["invalid"]),
+    )

@@ -1,0 +1,119 @@
+"""What a request is for, read from its target: RFC 9112 §3.2. Pure.
+
+A target is kept byte for byte, since origins differ in what they take for the same; only the scheme, the host and the
+port are normalised (RFC 9110 §4.2.3), the fragment goes, and bytes outside ASCII are percent-encoded.
+"""
+
+import re
+from dataclasses import dataclass
+
+from yarl import URL
+
+from gateway.errors import N_, BadRequest
+
+_NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*\.?")
+_ADDRESS6 = re.compile(r"[0-9a-f:.]{2,45}")
+_AUTHORITY = re.compile(r"(?P<host>\[[^\]]+\]|[^:\[\]@]+)(:(?P<port>\d{0,5}))?")
+_PORTS = {"http": 80, "https": 443}
+HOST_CHARS_MAX = 253  # RFC 1035 §2.3.4
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """A host in small letters, without brackets, and a port if one was given."""
+
+    host: str
+    port: int | None
+
+
+def authority(text: str) -> Authority:
+    """Read `host` or `host:port`.
+
+    Raises: BadRequest for user information, a port out of range, and what is no host.
+
+    >>> authority("Salud.localhost:8080")
+    Authority(host='salud.localhost', port=8080)
+    """
+    found = _AUTHORITY.fullmatch(text.lower())
+    if found is None:
+        raise BadRequest(N_("The address in the request is not valid."))
+    host, port = found["host"], int(found["port"]) if found["port"] else None
+    if host.startswith("["):
+        host, known = host[1:-1], _ADDRESS6
+    else:
+        known = _NAME
+    if len(host) > HOST_CHARS_MAX or not known.fullmatch(host) or (port is not None and not 0 < port <= 65_535):
+        raise BadRequest(N_("The address in the request is not valid."))
+    return Authority(host.removesuffix("."), port)
+
+
+def of_proxy(target: URL) -> str:
+    """Return the URL that a browser asks its proxy for (absolute-form, §3.2.2).
+
+    Raises: BadRequest for any other form or scheme, and for user information (RFC 9110 §4.2.4).
+    """
+    if not target.absolute or target.scheme != "http":
+        raise BadRequest(
+            N_("This proxy takes only complete addresses that begin with http."),
+            N_("Open the address without the proxy, or with https."),
+        )
+    return url("http", _authority_of(target), target)
+
+
+def of_site(origin: str, target: URL) -> str:
+    """Return the URL at a site's origin for what a browser asked the site for."""
+    scheme, _, rest = origin.partition("://")
+    return url(scheme, authority(rest), target)
+
+
+def of_tunnel(target: URL) -> tuple[str, int]:
+    """Return the host and port of a CONNECT request (authority-form, §3.2.3); the port must be there."""
+    found = authority(target.raw_authority)
+    if found.port is None or target.raw_path not in {"", "/"} or target.scheme:
+        raise BadRequest(N_("A tunnel needs a host and a port."))
+    return found.host, found.port
+
+
+def host_asked_for(target: URL, host_field: str | None) -> str:
+    """Return the host a request names: that of an absolute target before that of the Host field (§3.2.2)."""
+    return _authority_of(target).host if target.absolute else authority(host_field or "").host
+
+
+def url(scheme: str, at: Authority, target: URL) -> str:
+    """Return a URL in its one spelling; it is the key under which an answer is stored."""
+    host = f"[{at.host}]" if ":" in at.host else at.host
+    port = "" if at.port in {None, _PORTS.get(scheme)} else f":{at.port}"
+    query = f"?{target.raw_query_string}" if target.raw_query_string else ""
+    return f"{scheme}://{host}{port}{_ascii(target.raw_path or '/')}{_ascii(query)}"
+
+
+def same_origin(base: str, reference: str | None) -> str | None:
+    """Return the URL that a reference in an answer points to, if it is of the same origin as the answer's."""
+    if not reference:
+        return None
+    try:
+        at = URL(base, encoded=True)
+        found = at.join(URL(reference, encoded=True))
+        same = (found.scheme, found.raw_host, found.port) == (at.scheme, at.raw_host, at.port)
+        return url(at.scheme, authority(found.raw_authority), found) if same else None
+    except (ValueError, BadRequest):
+        return None
+
+
+def peer_of(text: str) -> tuple[str, int]:
+    """Return the host and port that a URL's connection goes to."""
+    parsed = URL(text, encoded=True)
+    return parsed.raw_host or "", parsed.port or _PORTS["http"]
+
+
+def _authority_of(target: URL) -> Authority:
+    if target.raw_user is not None or target.raw_password is not None:
+        raise BadRequest(N_("The address in the request is not valid."))
+    return authority(target.raw_authority)
+
+
+def _ascii(text: str) -> str:
+    if text.isascii():
+        return text
+    raw = text.encode("utf-8", "surrogateescape")
+    return "".join(chr(byte) if byte < 0x80 else f"%{byte:02X}" for byte in raw)

@@ -1,0 +1,528 @@
+"""What the clinic takes from aiortc and aioice without their promise still holds, name by name and in a real call.
+
+Two aiortc programs stand in for browsers: they join one consultation over real sockets, and each must see the other's
+pictures and hear the other's sound through the room. When a new aiortc moves a private name, this is what fails.
+"""
+
+import asyncio
+import inspect
+import json
+import socket
+import threading
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import aiohttp
+import aioice.ice
+import pytest
+from aiohttp import web
+from aiortc import (
+    RTCConfiguration,
+    RTCPeerConnection,
+    RTCRtpReceiver,
+    RTCRtpSender,
+    RTCSessionDescription,
+)
+from aiortc.mediastreams import AudioStreamTrack, MediaStreamError, MediaStreamTrack
+from aiortc.rtcdtlstransport import RTCDtlsTransport
+from aiortc.rtcicetransport import RTCIceGatherer, RTCIceTransport
+from av import VideoFrame
+
+from gateway.backhaul.classes import TrafficClass
+from gateway.backhaul.dialer import Endpoint
+from gateway.backhaul.link import Backhaul
+from gateway.backhaul.shares import Capacity
+from gateway.clinic.forwarding import (
+    CONSENT_FAILURES,
+    gather_ipv4_only,
+    open_connection,
+    outgoing_ssrc,
+    outlive_outages,
+)
+from gateway.clinic.invitation import Invitations, invite
+from gateway.clinic.peer import DirectPath, MediaPath
+from gateway.clinic.room import ClinicLimits, ClinicRoom
+from gateway.clock import SystemClock
+from gateway.errors import GatewayError
+from gateway.listener import Listener
+from gateway.units import Address
+from tests.waiting import wait_until
+
+KEY = b"k" * 32
+PICTURE_S = 0.1
+
+
+class SmallPicture(MediaStreamTrack):
+    """Ten small grey pictures a second."""
+
+    kind = "video"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._count = 0
+
+    async def recv(self) -> VideoFrame:
+        if self.readyState != "live":
+            raise MediaStreamError
+        await asyncio.sleep(0.05)
+        frame = VideoFrame(160, 120, "yuv420p")
+        for plane in frame.planes:
+            plane.update(bytes([self._count % 256]) * plane.buffer_size)
+        frame.pts, frame.time_base = self._count * 4_500, Fraction(1, 90_000)
+        self._count += 1
+        return frame
+
+
+@dataclass
+class Party:
+    """A program at one end of a call."""
+
+    connection: RTCPeerConnection
+    socket: aiohttp.ClientWebSocketResponse
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    pictures: int = 0
+    sounds: int = 0
+
+    async def offer(self) -> None:
+        """Send an offer of one voice and one picture."""
+        for track in (AudioStreamTrack(), SmallPicture()):
+            self.connection.addTrack(track)
+        await self.connection.setLocalDescription(await self.connection.createOffer())
+        await self.socket.send_json({"type": "offer", "sdp": self.connection.localDescription.sdp})
+
+    async def listen(self) -> None:
+        """Take what the box says until it hangs up."""
+        async for message in self.socket:
+            said = json.loads(message.data)
+            self.messages.append(said)
+            if said["type"] == "answer":
+                await self.connection.setRemoteDescription(RTCSessionDescription(said["sdp"], "answer"))
+
+    async def watch(self, track: MediaStreamTrack) -> None:
+        """Count what is decoded of a track until it ends."""
+        try:
+            while True:
+                await track.recv()
+                if track.kind == "video":
+                    self.pictures += 1
+                else:
+                    self.sounds += 1
+        except MediaStreamError:
+            return
+
+    def refusals(self) -> list[str]:
+        return [said["message"] for said in self.messages if said["type"] == "refused"]
+
+    async def both_grow(self) -> None:
+        """Return once more pictures and more sound have come."""
+        pictures, sounds = self.pictures, self.sounds
+        await wait_until(lambda: self.pictures > pictures + 5 and self.sounds > sounds + 10, 20.0)
+
+
+@dataclass
+class Clinic:
+    """A clinic behind one listener."""
+
+    room: ClinicRoom
+    backhaul: Backhaul
+    links: Invitations
+    base: str
+    tasks: asyncio.TaskGroup
+    http: aiohttp.ClientSession
+    parties: list[Party] = field(default_factory=list)
+    begun: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def begin(self, journey: Coroutine[Any, Any, None]) -> None:
+        """Run something until the clinic closes."""
+        self.begun.append(self.tasks.create_task(journey))
+
+    async def dial(self, token: str) -> aiohttp.ClientWebSocketResponse:
+        """Open a participant's socket."""
+        headers = {"Origin": self.base, "Accept-Language": "en"}
+        return await self.http.ws_connect(f"{self.base}/{token}", headers=headers)
+
+    async def party(self, token: str) -> Party:
+        """Join with sound and picture."""
+        made = Party(RTCPeerConnection(RTCConfiguration(iceServers=[])), await self.dial(token))
+        self.parties.append(made)
+        made.connection.on("track", lambda track: self.begin(made.watch(track)))
+        self.begin(made.listen())
+        await made.offer()
+        return made
+
+    async def call(self) -> tuple[Party, Party]:
+        """Two parties that see and hear each other."""
+        nurse, doctor = await self.party(self.links.nurse), await self.party(self.links.doctor)
+        await nurse.both_grow()
+        await doctor.both_grow()
+        return nurse, doctor
+
+
+@asynccontextmanager
+async def running(media_path: MediaPath, *, calls_max: int = 2, link_s: int = 600) -> AsyncIterator[Clinic]:
+    clock = SystemClock()
+
+    async def answers(peer: tuple[str, int]) -> bool:
+        return bool(peer)
+
+    backhaul = Backhaul(clock, capacity=Capacity(2_000_000, 2_000_000), carrier=lambda: True, probe=answers)
+    limits = ClinicLimits(link_s=link_s, video_bps_max=700_000, calls_max=calls_max)
+    room = ClinicRoom(key=KEY, clock=clock, backhaul=backhaul, media_path=media_path, limits=limits)
+    links = invite(KEY, wall_s=clock.wall_s(), link_s=link_s, consultation="bed-1")
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        return await room.serve_socket(request, request.match_info["token"])
+
+    def said(_: web.BaseRequest, error: GatewayError) -> web.Response:
+        return web.Response(status=error.status, text=error.what)
+
+    app = web.Application()
+    app.add_routes([web.get("/{token}", serve)])
+    listener = Listener("test", Address("127.0.0.1", 0), app, said)
+    async with asyncio.TaskGroup() as tasks, aiohttp.ClientSession() as http:
+        await room.start()
+        await listener.start()
+        found = Clinic(room, backhaul, links, f"http://{listener.address}", tasks, http)
+        found.begin(room.run())
+        try:
+            yield found
+        finally:
+            await room.stop()
+            await listener.stop()
+            for party in found.parties:
+                await party.connection.close()
+            for task in found.begun:
+                task.cancel()
+
+
+@pytest.fixture
+async def clinic() -> AsyncIterator[Clinic]:
+    async with running(DirectPath()) as found:
+        yield found
+
+
+def transport(clinic: Clinic, role: str) -> Any:
+    """The DTLS transport that the room holds for one place."""
+    (consultation,) = clinic.room._consultations.values()
+    peer = consultation._places[role].peer  # type: ignore[index]
+    assert peer is not None
+    assert peer.leg is not None
+    return peer.leg.wire._dtls
+
+
+# Names
+
+
+def test_the_constant_that_ends_silent_calls_is_read_where_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "CONSENT_FAILURES" in aioice.ice.Connection.query_consent.__code__.co_names
+    monkeypatch.setattr(aioice.ice, "CONSENT_FAILURES", 6)
+    outlive_outages()
+    assert aioice.ice.CONSENT_FAILURES == CONSENT_FAILURES
+
+
+async def test_the_names_we_reach_for_are_there() -> None:
+    connection, transceivers = open_connection()
+    try:
+        dtls: Any = transceivers["audio"].receiver.transport
+        assert transceivers["video"].receiver.transport == dtls
+        assert [type(dtls), type(dtls.transport), type(dtls.transport.iceGatherer)] == [
+            RTCDtlsTransport,
+            RTCIceTransport,
+            RTCIceGatherer,
+        ]
+        assert [dtls._tx_srtp, dtls._rx_srtp] == [None, None]
+        ice = dtls.transport._connection
+        assert type(ice) is aioice.ice.Connection
+        assert ice._protocols == []
+        assert ice._nominated == {}
+        before = ice._use_ipv6
+        gather_ipv4_only(transceivers["audio"])
+        assert (before, ice._use_ipv6) == (True, False)
+        assert isinstance(outgoing_ssrc(transceivers["video"]), int)
+    finally:
+        await connection.close()
+
+
+def test_aiortc_asks_senders_and_receivers_to_start_through_the_names_we_replace() -> None:
+    connect = inspect.getsource(RTCPeerConnection._RTCPeerConnection__connect)  # type: ignore[attr-defined]
+    assert "transceiver.sender.send(" in connect
+    assert "transceiver.receiver.receive(" in connect
+    # what was never started has nothing to stop
+    assert "if self.__started:" in inspect.getsource(RTCRtpSender.stop)
+    assert "if self.__started:" in inspect.getsource(RTCRtpReceiver.stop)
+
+
+async def test_only_opus_and_vp8_are_negotiated() -> None:
+    connection, _ = open_connection()
+    try:
+        said = (await connection.createOffer()).sdp
+    finally:
+        await connection.close()
+    assert [line for line in said.splitlines() if line.startswith("a=rtpmap:")] == [
+        "a=rtpmap:96 opus/48000/2",
+        "a=rtpmap:97 VP8/90000",
+    ]
+
+
+# A call
+
+
+async def test_sound_and_picture_cross_without_a_decoder(clinic: Clinic) -> None:
+    before = {thread.name for thread in threading.enumerate()}
+    nurse, doctor = await clinic.call()
+    decoders = [each.name for each in threading.enumerate() if each.name.endswith("-decoder")]
+    assert len(decoders) - sum(name.endswith("-decoder") for name in before) == 4, "two a party, none for the room"
+    figures = clinic.room.statistics()
+    assert (figures.calls, figures.people, figures.consultations) == (1, 2, 1)
+    assert figures.forwarded_packets > 20
+    assert clinic.backhaul.open_shares()[TrafficClass.REALTIME] == 1
+    for each in (nurse, doctor):
+        states = [said for said in each.messages if said["type"] == "state"]
+        assert states[-1]["others"] is True
+        assert states[-1]["plan"]["send"] is True
+
+
+async def test_the_doctor_s_bytes_are_counted_on_the_link(clinic: Clinic) -> None:
+    await clinic.call()
+    await wait_until(lambda: clinic.backhaul.moved()[TrafficClass.REALTIME].down_bytes > 5_000)
+    assert clinic.backhaul.moved()[TrafficClass.REALTIME].up_bytes > 5_000
+
+
+async def test_both_senders_are_capped_within_a_second_of_a_change(clinic: Clinic) -> None:
+    parties = await clinic.call()
+    caps: list[list[int]] = []
+    for each in parties:
+        heard: list[int] = []
+        caps.append(heard)
+        listen_for_caps(each, heard)
+    await wait_until(lambda: all(caps))
+    for heard in caps:
+        heard.clear()
+    clinic.backhaul.tell_capacity(Capacity(down_bps=150_000, up_bps=300_000))
+    await wait_until(lambda: all(caps), 1.0)
+    nurse, doctor = (heard[-1] for heard in caps)
+    assert 30_000 <= doctor < 130_000, "the doctor sends down"
+    assert doctor < nurse < 270_000, "the nurse sends up"
+
+
+def listen_for_caps(party: Party, heard: list[int]) -> None:
+    """Note every REMB that a party gets."""
+    sender = next(each for each in party.connection.getSenders() if each.kind == "video")
+    take = sender._handle_rtcp_packet
+
+    async def noted(packet: Any) -> None:
+        if getattr(packet, "fci", b"")[:4] == b"REMB":
+            exponent, mantissa = packet.fci[5] >> 2, int.from_bytes(packet.fci[5:8]) & 0x3FFFF
+            heard.append(mantissa << exponent)
+        await take(packet)
+
+    sender._handle_rtcp_packet = noted  # type: ignore[method-assign]
+
+
+async def test_who_joins_again_takes_the_place_over_and_the_other_goes_on(clinic: Clinic) -> None:
+    nurse, doctor = await clinic.call()
+    again = await clinic.party(clinic.links.nurse)
+    await again.both_grow()
+    await doctor.both_grow()
+    await wait_until(lambda: any(said.get("reason") == "replaced" for said in nurse.messages))
+    assert clinic.room.statistics().people == 2
+
+
+async def test_who_leaves_frees_the_link_and_the_other_one_waits(clinic: Clinic) -> None:
+    nurse, doctor = await clinic.call()
+    await nurse.socket.send_json({"type": "bye"})
+    await wait_until(lambda: [said["others"] for said in doctor.messages if said["type"] == "state"][-1] is False)
+    assert clinic.backhaul.open_shares()[TrafficClass.REALTIME] == 0
+    assert clinic.room.statistics().people == 1
+
+
+async def test_strangers_datagrams_do_not_end_a_call(clinic: Clinic, caplog: pytest.LogCaptureFixture) -> None:
+    nurse, doctor = await clinic.call()
+    media = [b"", b"\x80", b"\x80\x60" + bytes(10), bytes([128, 200]) + bytes(26), b"\x90" * 1_400]
+    stun = [bytes(20), b"\x00\x01\x00\x08\x21\x12\xa4\x42" + bytes(12) + b"\x00\x24\x00\x02\x00\x00\x00\x00"]
+    dtls = [b"\x16\xfe\xfd" + bytes(40), b"\x15\xfe\xfd" + bytes(12), bytes([63])]
+    for role in ("nurse", "doctor"):
+        address = transport(clinic, role).transport._connection.local_candidates[0]
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            stranger.setblocking(False)
+            for datagram in [*media, *stun, *dtls, b"\xff", b"\x50" * 30]:
+                stranger.sendto(datagram, (address.host, address.port))
+    await nurse.both_grow()
+    await doctor.both_grow()
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+BAD = [
+    "", "x", "{", "[]", "null", "5", "{}", '{"type":null}', '{"type":"offer"}', '{"type":"offer","sdp":null}',
+    '{"type":"offer","sdp":5}', '{"type":"offer","sdp":[]}', '{"type":"answer","sdp":"v=0"}', '{"type":"OFFER"}',
+    "[" * 50_000, '{"type":"offer","sdp":"\\ud800"}', '{"type":"state","others":true}', '{"type":"offer","sdp":{}}',
+]  # fmt: skip
+BAD_SDP = [
+    "", "v=0", "v=0\r\n" * 1_000, "\x00", "m=audio", "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n",
+    "v=0\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n", "a=" + "x" * 5_000, "v=0\r\na=candidate:\r\n",
+    "v=0\r\na=group:BUNDLE 0 1\r\n" + "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n" * 400,
+]  # fmt: skip
+
+
+def spoilt(sdp: str) -> list[str]:
+    """A good offer with one thing wrong, twelve times."""
+    return [
+        sdp.replace("a=rtcp-mux", "a=rtcp-mix"), sdp.replace("a=ice-pwd:", "a=ice-pwd:!"),
+        sdp.replace("a=ice-ufrag:", "a=ice-ufrag:!"), sdp.replace("a=fingerprint:", "a=fingerprint:md4 "),
+        sdp.replace("VP8", "VP7"), sdp.replace("opus/48000/2", "opus/8000"), sdp.replace("SAVPF", "AVP"),
+        sdp.replace("a=setup:actpass", "a=setup:x"), sdp.replace("BUNDLE", "LS"), sdp.replace("m=video", "m=text"),
+        sdp.replace("a=mid:1", "a=mid:0"), sdp[: sdp.index("m=video")],
+    ]  # fmt: skip
+
+
+async def test_forty_pieces_of_nonsense_are_refused_in_words_and_end_nobody_s_call(clinic: Clinic) -> None:
+    nurse, doctor = await clinic.call()
+    offers = [*BAD_SDP, *spoilt(doctor.connection.localDescription.sdp)]
+    cases = [*BAD, *(json.dumps({"type": "offer", "sdp": sdp}) for sdp in offers)]
+    assert len(cases) >= 40
+    for text in cases:
+        async with await clinic.dial(clinic.links.doctor) as ws:
+            await ws.send_str(text)
+            refused = await ws.receive_json(timeout=5)
+            while refused["type"] == "ping":
+                refused = await ws.receive_json(timeout=5)
+            assert refused["type"] == "refused", text[:80]
+            assert refused["message"].endswith(".")
+            assert refused["final"] is False
+    async with await clinic.dial(clinic.links.nurse) as ws:
+        await ws.send_bytes(bytes(100_000))  # more than a message may have
+        async with asyncio.timeout(5):
+            while (await ws.receive()).type is aiohttp.WSMsgType.TEXT:
+                pass
+    await nurse.both_grow()
+    await doctor.both_grow()
+    assert not any(said.get("reason") == "replaced" for said in [*nurse.messages, *doctor.messages])
+
+
+async def test_a_page_that_lost_its_socket_goes_on_where_it_was(clinic: Clinic) -> None:
+    nurse, doctor = await clinic.call()
+    await nurse.socket.close()
+    await doctor.both_grow()
+    async with await clinic.dial(clinic.links.nurse) as ws:
+        await ws.send_json({"type": "resume"})
+        said = [(await ws.receive_json(timeout=5))["type"] for _ in range(2)]
+        assert "state" in said
+        assert "again" not in said
+
+
+async def test_a_page_whose_media_is_gone_is_asked_to_begin_again(clinic: Clinic) -> None:
+    async with await clinic.dial(clinic.links.nurse) as ws:
+        await ws.send_json({"type": "resume"})
+        said = [(await ws.receive_json(timeout=5))["type"] for _ in range(2)]
+        assert "again" in said
+
+
+# A path that is not direct
+
+
+class Relay(asyncio.DatagramProtocol):
+    """A UDP relay with a socket on each side; drops every `drop`th datagram that it carries to the browser."""
+
+    def __init__(self, local: Endpoint, drop: int) -> None:
+        self.local = local
+        self.carried = 0
+        self._drop = drop
+        self._browser: Any = None
+        self._front: asyncio.DatagramTransport | None = None
+        self.back: asyncio.DatagramTransport | None = None
+
+    def connection_made(self, made: asyncio.BaseTransport) -> None:
+        self._front = made  # type: ignore[assignment]
+
+    def datagram_received(self, data: bytes, address: Any) -> None:
+        self._browser = address
+        if self.back is not None:
+            self.back.sendto(data)
+
+    def from_box(self, data: bytes) -> None:
+        self.carried += 1
+        if self._front is not None and self._browser and self.carried % self._drop:
+            self._front.sendto(data, self._browser)
+
+
+class _Back(asyncio.DatagramProtocol):
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
+
+    def datagram_received(self, data: bytes, address: Any) -> None:
+        self._relay.from_box(data)
+
+
+@dataclass
+class RelayedPath:
+    """A media path through relays, as an emulated link has it."""
+
+    direct: bool = False
+    relays: list[Relay] = field(default_factory=list)
+    transports: list[asyncio.BaseTransport] = field(default_factory=list)
+
+    async def advertise(self, local: Endpoint) -> Endpoint:
+        relay = Relay(local, drop=20)
+        loop = asyncio.get_running_loop()
+        back, _ = await loop.create_datagram_endpoint(lambda: _Back(relay), remote_addr=local)
+        front, _ = await loop.create_datagram_endpoint(lambda: relay, local_addr=(local.host, 0))
+        relay.back = back
+        self.relays.append(relay)
+        self.transports += [back, front]
+        return Endpoint(*front.get_extra_info("sockname")[:2])
+
+
+async def test_media_takes_the_path_that_was_advertised_and_lost_packets_are_sent_again() -> None:
+    path = RelayedPath()
+    async with running(path) as clinic:
+        nurse, doctor = await clinic.call()
+        await doctor.both_grow()
+        await wait_until(lambda: sum(relay.carried for relay in path.relays) > 100)
+        ice = transport(clinic, "doctor").transport._connection
+        advertised = {relay.local.port for relay in path.relays}
+        assert {each.port for each in ice.local_candidates} <= advertised
+        assert [each.type for each in ice.remote_candidates] == ["prflx"] * len(ice.remote_candidates)
+        await wait_until(lambda: clinic.room.statistics().resent_packets > 0, 20.0)
+        await nurse.both_grow()
+    for each in path.transports:
+        each.close()
+
+
+# Limits
+
+
+async def test_a_room_too_many_is_refused_in_words() -> None:
+    async with running(DirectPath(), calls_max=1) as clinic:
+        await clinic.party(clinic.links.nurse)
+        await wait_until(lambda: clinic.room.statistics().people == 1)
+        other = invite(KEY, wall_s=SystemClock().wall_s(), link_s=60, consultation="bed-2")
+        refused = await clinic.party(other.nurse)
+        await wait_until(lambda: bool(refused.refusals()))
+        assert refused.refusals()[0].startswith("All consultation rooms are in use.")
+        assert clinic.room.statistics().consultations == 1
+
+
+async def test_a_machine_without_addresses_says_so(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    party = await clinic.party(clinic.links.nurse)
+    await wait_until(lambda: any(said["type"] == "answer" for said in party.messages))
+    offer = party.connection.localDescription.sdp
+    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: [])
+    async with await clinic.dial(clinic.links.doctor) as ws:
+        await ws.send_json({"type": "offer", "sdp": offer})
+        async with asyncio.timeout(5):
+            while (said := await ws.receive_json())["type"] != "refused":
+                pass
+    assert said["message"].startswith("This box has no network address that calls could use.")
+
+
+async def test_stopping_says_goodbye_and_leaves_no_socket() -> None:
+    async with running(DirectPath()) as clinic:
+        nurse, doctor = await clinic.call()
+        await clinic.room.stop()
+        await wait_until(lambda: nurse.socket.closed and doctor.socket.closed)
+        assert [said["reason"] for said in nurse.messages if said["type"] == "bye"] == ["stopping"]
+        assert clinic.room.statistics().consultations == 0
+        await wait_until(lambda: clinic.room.statistics().sockets == 0)

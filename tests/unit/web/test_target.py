@@ -1,0 +1,91 @@
+"""A request target becomes one URL in one spelling, or a 400 that repeats nothing."""
+
+import pytest
+from yarl import URL
+
+from gateway.errors import BadRequest
+from gateway.web.target import host_asked_for, of_proxy, of_site, of_tunnel, same_origin
+
+
+def read(text: str) -> URL:
+    """The target as aiohttp hands it over."""
+    if text.startswith("/"):
+        path, _, query = text.partition("?")
+        return URL.build(path=path, query_string=query, encoded=True)
+    return URL(text, encoded=True)
+
+
+@pytest.mark.parametrize(
+    ("target", "url"),
+    [
+        ("http://Example.TEST/a", "http://example.test/a"),
+        ("http://example.test", "http://example.test/"),
+        ("http://example.test:80/a?b=c|d&e=%7e", "http://example.test/a?b=c|d&e=%7e"),
+        ("http://example.test:8080/a/../b", "http://example.test:8080/a/../b"),
+        ("http://example.test./a#part", "http://example.test/a"),
+        ("http://[2001:DB8::1]:80/a", "http://[2001:db8::1]/a"),
+        ("http://example.test/ñ", "http://example.test/%C3%B1"),
+        ("http://example.test?x=1", "http://example.test/?x=1"),
+    ],
+)
+def test_a_proxy_target_has_one_spelling(target: str, url: str) -> None:
+    assert of_proxy(read(target)) == url
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/a",
+        "https://example.test/",
+        "ftp://example.test/",
+        "http://user@example.test/",
+        "http://user:pass@example.test/",
+        "http://ex%61mple.test/",
+        "http://example.test:0/",
+        "http://-example.test/",
+        "http://exa mple.test/",
+        "http://exämple.test/",
+        "http://" + "a" * 300 + "/",
+    ],
+)
+def test_other_proxy_targets_are_refused(target: str) -> None:
+    with pytest.raises(BadRequest) as refused:
+        of_proxy(read(target))
+    assert "example" not in f"{refused.value.what} {refused.value.advice}"
+
+
+def test_a_site_target_leads_to_its_origin() -> None:
+    assert of_site("http://10.0.0.1:8000", read("/a?b")) == "http://10.0.0.1:8000/a?b"
+    assert of_site("https://origin.test", read("//evil.test/a")) == "https://origin.test//evil.test/a"
+    assert of_site("http://origin.test", read("http://sitio.test/a")) == "http://origin.test/a"
+
+
+def test_the_uri_decides_over_the_host_field() -> None:
+    assert host_asked_for(read("http://Sitio.test:80/"), "other.test") == "sitio.test"
+    assert host_asked_for(read("/"), "Sitio.test:8080") == "sitio.test"
+    with pytest.raises(BadRequest):
+        host_asked_for(read("/"), None)
+
+
+def test_a_tunnel_names_host_and_port() -> None:
+    assert of_tunnel(URL.build(authority="Example.test:443", encoded=True)) == ("example.test", 443)
+    assert of_tunnel(URL.build(authority="[::1]:443", encoded=True)) == ("::1", 443)
+    for wrong in ("example.test", "u@example.test:443", "ex ample.test:1"):
+        with pytest.raises(BadRequest):
+            of_tunnel(URL.build(authority=wrong, encoded=True))
+
+
+@pytest.mark.parametrize(
+    ("reference", "url"),
+    [
+        ("/b", "http://a.test/b"),
+        ("http://a.test:80/b", "http://a.test/b"),
+        ("http://other.test/b", None),
+        ("https://a.test/b", None),
+        ("http://[", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_only_references_of_the_same_origin_are_followed(reference: str | None, url: str | None) -> None:
+    assert same_origin("http://a.test/x/y", reference) == url
