@@ -6,16 +6,19 @@
   if (!root) return;
   const words = JSON.parse(document.querySelector("script[data-strings]").textContent);
   const find = (selector) => root.querySelector(selector);
-  const self = find("video[data-role=self]");
-  const remote = find("video[data-role=remote]");
+  const self = find("[data-role=self]");
+  const remote = find("[data-role=remote]");
 
-  const PAUSES_MS = [500, 1000, 2000, 4000, 8000];
-  const SILENCE_MS = 15000; // the box speaks every 5 s
+  const PAUSES_MS = [500, 1000, 2000, 4000];
+  const REFUSED_MS = 8000;
+  const DIAL_MS = 5000;
+  const FRESH_MS = 7000; // the box speaks every 5 s
+  const SILENCE_MS = 15000;
   const GATHER_MS = 1000;
   const ANSWER_MS = 12000;
-  const FAILED_MS = 4000; // "failed" was seen to mend itself in 4 s
-  const CUT_MS = 20000;
-  const WATCH_MS = 2000;
+  const FAILED_MS = 2000;
+  const CUT_MS = 20000; // "disconnected" mends itself when the link is back
+  const WATCH_MS = 1000;
   const ALONE = { others: false, heard: false, plan: { send: false, picture: false } };
 
   let local = null; // our sound and picture
@@ -69,11 +72,10 @@
 
   function control(action, usable, pressed, text) {
     const found = find(`[data-action=${action}]`);
-    if (!found) return;
     found.disabled = !usable;
     if (!text) return;
     found.textContent = text;
-    found.setAttribute("aria-pressed", String(pressed));
+    found.setAttribute("aria-pressed", pressed);
   }
 
   // Camera and microphone
@@ -91,7 +93,6 @@
     } catch (error) {
       return refuse({ NotAllowedError: words.denied, NotFoundError: words.missing }[error.name] || words.busy);
     }
-    self.muted = true;
     self.srcObject = local;
     self.play().catch(() => {});
     return true;
@@ -111,27 +112,26 @@
 
   function level() {
     const meter = find("[data-show=level]");
-    const Context = window.AudioContext || window.webkitAudioContext;
-    if (!meter || !Context || metering) return;
-    const context = new Context();
+    if (!meter || metering || !window.AudioContext) return;
+    const context = new AudioContext();
     const analyser = context.createAnalyser();
     const samples = new Uint8Array(analyser.fftSize);
     context.createMediaStreamSource(local).connect(analyser);
     metering = setInterval(() => {
-      if (local && local.active) {
-        analyser.getByteTimeDomainData(samples);
-        meter.value = Math.min(1, Math.max(...samples.map((each) => Math.abs(each - 128))) / 64);
-      } else {
-        metering = clearInterval(metering);
-        context.close();
-      }
+      analyser.getByteTimeDomainData(samples);
+      meter.value = Math.max(...samples.map((each) => Math.abs(each - 128))) / 64;
+      if (local && local.active) return;
+      metering = clearInterval(metering);
+      context.close();
     }, 200);
   }
 
   // The socket
 
+  const isOpen = () => socket && socket.readyState === WebSocket.OPEN;
+
   function send(message) {
-    if (socket && socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
+    if (isOpen()) socket.send(JSON.stringify(message));
   }
 
   function dial() {
@@ -141,7 +141,7 @@
     const dialled = new WebSocket(`${scheme}//${location.host}${root.dataset.socket}`);
     socket = dialled;
     heardAt = Date.now();
-    dialled.onopen = () => (peer && !brokenAt ? send({ type: "resume" }) : offer());
+    dialled.onopen = () => (isUp() ? send({ type: "resume" }) : offer());
     dialled.onmessage = (event) => {
       if (socket !== dialled) return;
       heardAt = Date.now();
@@ -171,19 +171,19 @@
       place = message;
       apply();
     } else if (message.type === "refused") {
-      if (message.final) return end(message.message);
+      if (message.final) end(message.message);
       notice = message.message;
       offeredAt = 0;
       clearTimeout(retry);
-      retry = setTimeout(offer, PAUSES_MS[4]);
-    } else if (message.reason === "replaced") return end(words.replaced);
-    return show();
+      if (wanted) retry = setTimeout(offer, REFUSED_MS);
+    } else if (message.reason === "replaced") end(words.replaced);
+    show();
   }
 
   // The connection
 
   async function offer() {
-    if (!wanted || !socket) return;
+    if (!wanted || !isOpen()) return;
     if (peer) peer.close();
     const made = new RTCPeerConnection({ iceServers: [], bundlePolicy: "max-bundle" });
     peer = made;
@@ -209,7 +209,7 @@
     show();
   }
 
-  // The same connection once more: the answer will ask for another voice.
+  // The same connection again: the answer asks for another voice.
   async function renew() {
     if (isUp() && !offeredAt && peer.signalingState === "stable") await propose(peer);
   }
@@ -248,20 +248,25 @@
     });
   }
 
-  // Every two seconds: is the socket alive, is the connection, how good is it
+  // Every second: what is alive, and how good is it
 
   function watch() {
     const at = Date.now();
-    if (socket && at - heardAt > SILENCE_MS) lost();
+    const silent = at - heardAt;
+    if (socket && silent > (isOpen() ? SILENCE_MS : DIAL_MS)) lost();
     const patience = peer && peer.connectionState === "failed" ? FAILED_MS : CUT_MS;
     const broken = brokenAt && at - brokenAt > patience;
-    if (socket && (broken || (offeredAt && at - offeredAt > ANSWER_MS))) offer();
+    // while nothing crosses, what there is may still come back
+    if (silent < FRESH_MS && (broken || (offeredAt && at - offeredAt > ANSWER_MS))) offer();
     quality();
   }
 
   async function quality() {
-    if (!isUp() || !place.others) return say("quality", "");
-    const seen = { peer, samples: 0, concealed: 0, frames: 0 };
+    if (!isUp() || !place.others) {
+      say("quality", "");
+      return;
+    }
+    const seen = { samples: 0, concealed: 0, frames: 0 };
     for (const report of (await peer.getStats()).values()) {
       if (report.type !== "inbound-rtp") continue;
       seen.samples += report.totalSamplesReceived || 0;
@@ -270,10 +275,10 @@
     }
     const before = measured;
     measured = seen;
-    if (!before || before.peer !== seen.peer || seen.samples <= before.samples) return undefined;
+    if (!before || seen.samples <= before.samples) return; // a new connection counts anew
     const ratio = (seen.concealed - before.concealed) / (seen.samples - before.samples);
     const text = ratio < 0.02 ? words.good : ratio < 0.08 ? words.fair : words.poor;
-    return say("quality", seen.frames > before.frames ? text : `${text} ${words.soundOnly}`);
+    say("quality", seen.frames > before.frames ? text : `${text} · ${words.soundOnly}`);
   }
 
   // What the person does
@@ -325,8 +330,7 @@
   }
 
   for (const [action, act] of Object.entries({ check, join, leave: () => end(words.left), mute, picture })) {
-    const found = find(`[data-action=${action}]`);
-    if (found) found.addEventListener("click", act);
+    find(`[data-action=${action}]`).addEventListener("click", act);
   }
   document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && stayAwake());
   window.addEventListener("online", dial);

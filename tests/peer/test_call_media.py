@@ -1,0 +1,324 @@
+"""Two real browsers in one consultation: they see and hear each other through the box, within what the link carries.
+
+The page is the least a consultation's page can be, around the script that is shipped. Nothing is emulated between the
+browsers and the box but what the backhaul is told; the demo's tests cross a link.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import aiohttp
+import pytest
+from aiohttp import web
+from playwright.async_api import Browser, Page
+
+from gateway.backhaul.classes import TrafficClass
+from gateway.backhaul.link import Backhaul
+from gateway.backhaul.shares import Capacity
+from gateway.clinic.invitation import Invitations, invite
+from gateway.clinic.peer import DirectPath
+from gateway.clinic.room import ClinicLimits, ClinicRoom
+from gateway.clock import SystemClock
+from gateway.errors import GatewayError
+from gateway.listener import Listener
+from gateway.resources import content
+from gateway.units import Address
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.browser
+
+KEY = b"k" * 32
+SEEN_S = 8
+RATE = 48_000  # samples a second
+WIDE = Capacity(down_bps=2_000_000, up_bps=2_000_000)
+NARROW = Capacity(down_bps=200_000, up_bps=200_000)
+TRICKLE = Capacity(down_bps=50_000, up_bps=50_000)
+WORDS = [
+    "ready", "checking", "checked", "checkedSound", "insecure", "denied", "missing", "busy", "joining", "waiting",
+    "connected", "unseen", "interrupted", "reconnecting", "paused", "left", "replaced", "mute", "unmute",
+    "pictureOn", "pictureOff", "good", "fair", "poor", "soundOnly",
+]  # fmt: skip
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>call</title>
+<script type="application/json" data-strings>{words}</script>
+<main data-call data-socket="/consulta/{token}/ws" data-role="nurse">
+<p data-show="status"></p><p data-show="quality"></p><meter data-show="level" max="1"></meter>
+<video data-role="self" muted playsinline></video><video data-role="remote" playsinline></video>
+<button data-action="check">c</button><button data-action="join">j</button><button data-action="leave">l</button>
+<button data-action="mute">m</button><button data-action="picture">p</button></main>
+<script src="/call.js"></script></html>"""
+POLICY = "default-src 'none'; script-src 'self'; connect-src 'self'; media-src 'self' blob:; base-uri 'none'"
+FIGURES = """async () => {
+    const found = {frames: 0, samples: 0, concealed: 0, lost: 0, available: 0, sent: 0, voice_packets: 0};
+    for (const report of window.__tamboPeer ? (await window.__tamboPeer.getStats()).values() : []) {
+        const kind = `${report.type} ${report.kind || ''}`;
+        if (kind === 'inbound-rtp video') found.frames = report.framesDecoded || 0;
+        if (kind === 'outbound-rtp video') found.sent = report.bytesSent;
+        if (kind === 'outbound-rtp audio') found.voice_packets = report.packetsSent;
+        if (kind === 'inbound-rtp audio') {
+            found.samples = report.totalSamplesReceived || 0;
+            found.concealed = report.concealedSamples || 0;
+            found.lost = report.packetsLost || 0;
+        }
+        if (report.type === 'candidate-pair' && report.nominated) {
+            found.available = report.availableOutgoingBitrate || 0;
+        }
+    }
+    return found;
+}"""
+
+
+@dataclass
+class Clinic:
+    """A clinic behind one listener."""
+
+    room: ClinicRoom
+    backhaul: Backhaul
+    links: Invitations
+    listener: Listener
+
+    def page(self, token: str) -> str:
+        return f"http://localhost:{self.listener.address.port}/consulta/{token}"
+
+
+@asynccontextmanager
+async def running(script: str) -> AsyncIterator[Clinic]:
+    clock = SystemClock()
+
+    async def answers(peer: tuple[str, int]) -> bool:
+        return bool(peer)
+
+    backhaul = Backhaul(clock, capacity=WIDE, carrier=lambda: True, probe=answers)
+    room = ClinicRoom(
+        key=KEY,
+        clock=clock,
+        backhaul=backhaul,
+        media_path=DirectPath(),
+        limits=ClinicLimits(link_s=600, video_bps_max=700_000, calls_max=2),
+    )
+    links = invite(KEY, wall_s=clock.wall_s(), link_s=600, consultation="bed-1")
+
+    async def page(request: web.Request) -> web.Response:
+        words = json.dumps({word: f"[{word}]" for word in WORDS})
+        text = PAGE.format(words=words, token=request.match_info["token"])
+        return web.Response(text=text, content_type="text/html", headers={"Content-Security-Policy": POLICY})
+
+    async def serve_script(_: web.Request) -> web.Response:
+        return web.Response(text=script, content_type="text/javascript")
+
+    async def serve_socket(request: web.Request) -> web.StreamResponse:
+        return await room.serve_socket(request, request.match_info["token"])
+
+    app = web.Application()
+    app.add_routes(
+        [
+            web.get("/call.js", serve_script),
+            web.get("/consulta/{token}", page),
+            web.get("/consulta/{token}/ws", serve_socket),
+        ]
+    )
+    listener = Listener("test", Address("127.0.0.1", 0), app, said)
+    async with asyncio.TaskGroup() as tasks:
+        await room.start()
+        await listener.start()
+        journey = tasks.create_task(room.run())
+        yield Clinic(room, backhaul, links, listener)
+        await room.stop()
+        await listener.stop()
+        journey.cancel()
+
+
+NONSENSE = [
+    "", "{", "[]", "null", '"offer"', "{}", '{"type":7}', '{"type":"offer"}', '{"type":"offer","sdp":7}',
+    *(json.dumps({"type": "offer", "sdp": sdp}) for sdp in (
+        "", "v=0", "v=0\r\n" * 900, "m=audio 9 UDP/TLS/RTP/SAVPF 111", "\x00\x01", "a=" + "x" * 4_000, "é" * 500,
+        "v=0\r\na=group:BUNDLE 0 1\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\n",
+        "v=0\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n", "v=0\nm=video 9 RTP/AVP 96\n",
+        "v=0\r\na=ice-ufrag:\r\n", "v=0\r\na=fingerprint:sha-256 00\r\n",
+    )),
+]  # fmt: skip
+
+
+def said(_: web.BaseRequest, error: GatewayError) -> web.Response:
+    return web.Response(status=error.status, text=error.what)
+
+
+@pytest.fixture
+def script() -> str:
+    return (content() / "assets" / "call.js").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+async def clinic(script: str) -> AsyncIterator[Clinic]:
+    async with running(script) as found:
+        yield found
+
+
+async def joined(browser: Browser, clinic: Clinic, token: str) -> Page:
+    context = await browser.new_context(permissions=["camera", "microphone"], locale="en-GB")
+    page = await context.new_page()
+    page.on("pageerror", lambda error: pytest.fail(f"the page's script broke: {error}"))
+    await page.goto(clinic.page(token))
+    await page.locator("[data-action=join]").click()
+    return page
+
+
+async def connected(*pages: Page) -> None:
+    for page in pages:
+        await page.wait_for_selector("[data-connection=connected]", timeout=20_000)
+
+
+async def figures(page: Page) -> dict[str, float]:
+    found: dict[str, float] = await page.evaluate(FIGURES)
+    return found
+
+
+async def until_figures(page: Page, holds: Callable[[dict[str, float]], bool], deadline_s: float = 15.0) -> None:
+    now: dict[str, float] = {}
+    try:
+        async with asyncio.timeout(deadline_s):
+            while not holds(now := await figures(page)):
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        pytest.fail(f"not so within {deadline_s} s: {now}")
+
+
+def grown(seen: dict[str, float], now: dict[str, float]) -> bool:
+    """Whether `SEEN_S` of sound and at least ten pictures a second have come since."""
+    return now["frames"] > seen["frames"] + 10 * SEEN_S and now["samples"] > seen["samples"] + RATE * SEEN_S
+
+
+def went_on(seen: dict[str, float], now: dict[str, float]) -> bool:
+    """Whether a second of sound and picture has come since."""
+    return now["frames"] > seen["frames"] + 20 and now["samples"] > seen["samples"] + RATE
+
+
+@asynccontextmanager
+async def call(browser: Browser, clinic: Clinic) -> AsyncIterator[tuple[Page, Page]]:
+    """A nurse's and a doctor's page that see and hear each other."""
+    pages = await joined(browser, clinic, clinic.links.nurse), await joined(browser, clinic, clinic.links.doctor)
+    await connected(*pages)
+    for page in pages:
+        await until_figures(page, lambda now: now["frames"] > 20 and now["samples"] > RATE)
+    yield pages
+
+
+async def test_two_browsers_see_and_hear_each_other(browser: Browser, clinic: Clinic) -> None:
+    async with call(browser, clinic) as pages:
+        before = [await figures(page) for page in pages]
+        for page, seen in zip(pages, before, strict=True):
+            await until_figures(page, partial(grown, seen), SEEN_S + 10)
+        for page, seen in zip(pages, before, strict=True):
+            now = await figures(page)
+            assert now["concealed"] - seen["concealed"] < 0.02 * (now["samples"] - seen["samples"]), now
+            assert now["lost"] == 0
+            assert await page.locator("[data-show=status]").inner_text() == "[connected]"
+        assert clinic.room.statistics().calls == 1
+        carried = clinic.backhaul.moved()[TrafficClass.REALTIME]
+        assert min(carried.down_bytes, carried.up_bytes) > 100_000
+
+
+async def test_both_senders_follow_the_link_down_and_up_again(browser: Browser, clinic: Clinic) -> None:
+    async with call(browser, clinic) as pages:
+        for page in pages:
+            await until_figures(page, lambda now: now["available"] > 300_000)
+        clinic.backhaul.tell_capacity(NARROW)
+        for page in pages:
+            await until_figures(page, lambda now: 30_000 < now["available"] < 150_000, 3.0)
+        for page in pages:
+            assert await sent_bps(page, settle_s=3.0, over_s=3.0) < NARROW.up_bps
+        clinic.backhaul.tell_capacity(WIDE)
+        for page in pages:
+            await until_figures(page, lambda now: now["available"] > 250_000, 20.0)
+
+
+async def test_a_link_too_weak_for_a_picture_keeps_the_voice_and_says_so(browser: Browser, clinic: Clinic) -> None:
+    clinic.backhaul.tell_capacity(TRICKLE)
+    pages = await joined(browser, clinic, clinic.links.nurse), await joined(browser, clinic, clinic.links.doctor)
+    await connected(*pages)
+    for page in pages:
+        await until_figures(page, lambda now: now["samples"] > 3 * RATE)
+        assert await page.locator("[data-show=status]").inner_text() == "[paused]"
+        now = await figures(page)
+        assert now["voice_packets"] < 3 * 20, "three words a packet, 17 packets a second"
+        assert now["sent"] == 0
+    clinic.backhaul.tell_capacity(WIDE)
+    for page in pages:
+        await until_figures(page, lambda now: now["frames"] > 20)
+        assert await page.locator("[data-show=status]").inner_text() == "[connected]"
+
+
+async def test_who_was_cut_off_joins_again_and_the_other_one_sees_them(browser: Browser, clinic: Clinic) -> None:
+    async with call(browser, clinic) as (nurse, doctor):
+        await nurse.context.close()
+        await doctor.wait_for_selector("[data-connection=waiting]", timeout=20_000)
+        seen = await figures(doctor)
+        again = await joined(browser, clinic, clinic.links.nurse)
+        await connected(again, doctor)
+        await until_figures(again, lambda now: now["frames"] > 20 and now["samples"] > RATE)
+        await until_figures(doctor, partial(went_on, seen))
+
+
+async def test_a_second_page_takes_the_place_and_the_first_one_says_so(browser: Browser, clinic: Clinic) -> None:
+    async with call(browser, clinic) as (nurse, doctor):
+        again = await joined(browser, clinic, clinic.links.nurse)
+        await nurse.wait_for_selector("[data-connection=ended]", timeout=10_000)
+        assert await nurse.locator("[data-show=status]").inner_text() == "[replaced]"
+        seen = await figures(doctor)
+        await until_figures(again, lambda now: now["frames"] > 20)
+        await until_figures(doctor, lambda now: now["frames"] > seen["frames"] + 20)
+
+
+async def test_a_lost_socket_comes_back_and_the_media_never_stops(browser: Browser, clinic: Clinic) -> None:
+    async with call(browser, clinic) as (nurse, doctor):
+        for socket in list(clinic.room._sockets):
+            socket.hang_up()
+        await wait_until(lambda: clinic.room.statistics().sockets == 0)
+        seen = await figures(doctor)
+        await wait_until(lambda: clinic.room.statistics().sockets == 2)
+        await connected(nurse, doctor)
+        await until_figures(doctor, lambda now: now["frames"] > seen["frames"] + 10)
+        assert (await figures(doctor))["frames"] > seen["frames"], "the same connection went on counting"
+
+
+async def test_nonsense_on_the_socket_ends_nobody_s_call(browser: Browser, clinic: Clinic) -> None:
+    async with call(browser, clinic) as pages, aiohttp.ClientSession() as http:
+        before = [await figures(page) for page in pages]
+        for token in (clinic.links.nurse, clinic.links.doctor):
+            url = clinic.page(token)
+            headers = {"Origin": url.rpartition("/consulta/")[0], "Accept-Language": "en"}
+            for text in NONSENSE:
+                async with http.ws_connect(f"{url}/ws", headers=headers) as ws:
+                    await ws.send_str(text)
+                    said = [await ws.receive_json(timeout=5) for _ in range(2)]
+                    assert [each["type"] for each in said] == ["ping", "refused"], text[:60]
+        for page, seen in zip(pages, before, strict=True):
+            await until_figures(page, partial(went_on, seen))
+
+
+async def test_the_device_check_shows_the_picture_and_says_that_it_works(browser: Browser, clinic: Clinic) -> None:
+    context = await browser.new_context(permissions=["camera", "microphone"])
+    page = await context.new_page()
+    await page.goto(clinic.page(clinic.links.nurse))
+    assert await page.locator("[data-show=status]").inner_text() == "[ready]"
+    await page.locator("[data-action=check]").click()
+    await page.wait_for_function("() => document.querySelector('video[data-role=self]').videoWidth > 0")
+    assert await page.locator("[data-show=status]").inner_text() == "[checked]"
+    assert await page.get_attribute("[data-call]", "data-connection") == "idle"
+    await page.wait_for_function("() => document.querySelector('[data-show=level]').value > 0")
+
+
+async def sent_bps(page: Page, *, settle_s: float, over_s: float) -> float:
+    """How much picture a page sends, once its encoder has followed."""
+    before: dict[str, float] = {}
+    began_s = asyncio.get_running_loop().time()
+    while True:
+        now_s = asyncio.get_running_loop().time()
+        if not before and now_s - began_s >= settle_s:
+            before = {**await figures(page), "at_s": now_s}
+        if before and now_s - before["at_s"] >= over_s:
+            return ((await figures(page))["sent"] - before["sent"]) * 8 / (now_s - before["at_s"])
+        await asyncio.sleep(0.05)
