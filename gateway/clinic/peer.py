@@ -40,6 +40,10 @@ class MediaPath(Protocol):
         """
         ...
 
+    def release(self, local: Endpoint) -> None:
+        """Let go of what was advertised for `local`, whose socket is closed."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class DirectPath:
@@ -50,6 +54,9 @@ class DirectPath:
     async def advertise(self, local: Endpoint) -> Endpoint:
         """Return `local` itself."""
         return local
+
+    def release(self, local: Endpoint) -> None:
+        """There is nothing to let go of."""
 
 
 class NoAddressError(LocalError):
@@ -79,6 +86,7 @@ class Peer:
         self._changed = changed
         self._connection: RTCPeerConnection | None = None
         self._answer = ""
+        self._local: list[Endpoint] = []
         self._addresses: list[Endpoint] = []
         self.began_s = clock.now_s()
         self.leg: Leg | None = None
@@ -102,12 +110,12 @@ class Peer:
         leg.wire.take_over()
         self.leg = leg
         gatherer = transceivers["audio"].receiver.transport.transport.iceGatherer
-        local = [Endpoint(each.ip, each.port) for each in gatherer.getLocalCandidates()][:CANDIDATES_MAX]
-        if not local:
+        self._local = [Endpoint(each.ip, each.port) for each in gatherer.getLocalCandidates()][:CANDIDATES_MAX]
+        if not self._local:
             raise NoAddressError
         self._answer = connection.localDescription.sdp
         try:
-            self._addresses = [await self._path.advertise(each) for each in local]
+            self._addresses = [await self._path.advertise(each) for each in self._local]
         except OSError as exc:
             raise NoWayError from exc
         return self.answer_again(voice, connect_bps)
@@ -145,6 +153,8 @@ class Peer:
             self.leg.feed(None)
         if self._connection is None:
             return
+        for each in self._local:
+            self._path.release(each)
         try:
             async with asyncio.timeout(CLOSE_S):
                 await self._connection.close()

@@ -192,7 +192,7 @@ class EmulatedLink:
         """Return the address a far browser must use to reach the box's `local` (the clinic's word for `media`)."""
         return await self.media(local)
 
-    def release_media(self, local: Endpoint) -> None:
+    def release(self, local: Endpoint) -> None:
         """Close the relay of a socket that is closed itself."""
         relay = self._media.pop(local, None)
         if relay is not None:

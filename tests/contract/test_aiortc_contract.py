@@ -463,6 +463,10 @@ class RelayedPath:
     direct: bool = False
     relays: list[Relay] = field(default_factory=list)
     transports: list[asyncio.BaseTransport] = field(default_factory=list)
+    released: list[Endpoint] = field(default_factory=list)
+
+    def release(self, local: Endpoint) -> None:
+        self.released.append(local)
 
     async def advertise(self, local: Endpoint) -> Endpoint:
         relay = Relay(local, drop=20)
@@ -487,6 +491,7 @@ async def test_media_takes_the_path_that_was_advertised_and_lost_packets_are_sen
         assert [each.type for each in ice.remote_candidates] == ["prflx"] * len(ice.remote_candidates)
         await wait_until(lambda: clinic.room.statistics().resent_packets > 0, 20.0)
         await nurse.both_grow()
+    assert {each.port for each in path.released} == {relay.local.port for relay in path.relays}
     for each in path.transports:
         each.close()
 

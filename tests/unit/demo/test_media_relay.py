@@ -169,8 +169,8 @@ def test_a_released_socket_has_no_relay_any_more() -> None:
         async with running() as link:
             box, browser = await talker(), await talker()
             front = await link.media(box.here)
-            link.release_media(box.here)
-            link.release_media(box.here)
+            link.release(box.here)
+            link.release(box.here)
             browser.send(b"m", front)
             await asyncio.sleep(1)
             assert box.got == []
