@@ -74,9 +74,7 @@ def demo(
 
     def greet(world: DemoWorld) -> None:
         if ready_file is not None:
-            fresh = ready_file.with_suffix(".part")
-            fresh.write_text(json.dumps(world.where(), indent=2), encoding="utf-8")
-            fresh.replace(ready_file)
+            _write_whole(ready_file, json.dumps(world.where(), indent=2))
         _print(world.greeting())
 
     with DemoWorld.in_folder(data) as world:
@@ -200,8 +198,7 @@ def _settings(path: Path) -> Settings:
         return found
     for fault in found:
         typer.echo(_describe(fault), err=True)
-    count = len(found)
-    typer.echo(_say(N_("%(count)d faults in %(path)s; nothing was started."), count=count, path=path), err=True)
+    typer.echo(_say(N_("Faults in %(path)s: %(count)d. Nothing was started."), count=len(found), path=path), err=True)
     raise typer.Exit(EXIT_FAULT)
 
 
@@ -231,6 +228,21 @@ def _new_password(*, from_stdin: bool) -> tuple[str, bool]:
     return secrets.token_urlsafe(12), True
 
 
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file so that whoever waits for it finds it whole."""
+    fresh = path.with_name(f"{path.name}.part")
+    try:
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(path)
+    except OSError as exc:
+        raise CannotStart(
+            N_("The file cannot be written: %(path)s (%(reason)s)."),
+            N_("Name a file in a directory that exists."),
+            path=path,
+            reason=exc.strerror,
+        ) from exc
+
+
 def _print(lines: Iterable[Line]) -> None:
     for message, values in lines:
         typer.echo(_say(message, **values))
@@ -255,17 +267,22 @@ def _until_stopped(journey: Callable[[asyncio.Event], Coroutine[None, None, None
     configure()
     try:
         asyncio.run(guarded())
-    except* GatewayError as group:
-        _fail(_first(group))
+    except BaseExceptionGroup as group:
+        planned = _planned(group)
+        if planned is None:
+            raise
+        raise planned from None
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> GatewayError:
-    for exc in group.exceptions:
-        if isinstance(exc, GatewayError):
-            return exc
-        if isinstance(exc, BaseExceptionGroup):
-            return _first(exc)
-    return CannotStart()
+def _planned(group: BaseExceptionGroup[BaseException]) -> GatewayError | None:
+    """Return the failure in a group that carries a sentence, where every failure in it does."""
+    mine, others = group.split(GatewayError)
+    if mine is None or others is not None:
+        return None
+    first: BaseException = mine
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first if isinstance(first, GatewayError) else None
 
 
 def _fail(error: GatewayError) -> NoReturn:

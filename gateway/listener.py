@@ -143,11 +143,12 @@ class Listener:
 class _Connection(web.RequestHandler):
     """One connection, with our answer to what cannot be parsed."""
 
-    __slots__ = ("_render_error",)
+    __slots__ = ("_closes_after_answer", "_render_error")
 
     def __init__(self, manager: web.Server, render_error: RenderError, **connection: Any) -> None:
         super().__init__(manager, **connection)
         self._render_error = render_error
+        self._closes_after_answer = False
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
@@ -165,6 +166,29 @@ class _Connection(web.RequestHandler):
             response = self._render_error(request, GatewayError())
         response.force_close()
         return response
+
+    def close(self) -> None:
+        """Close when idle; a request whose body is still arriving is read and answered first."""
+        request = self._current_request
+        if request is None or request.content.is_eof():
+            super().close()
+        else:
+            self.keep_alive(False)
+            self._closes_after_answer = True
+
+    async def shutdown(self, timeout: float | None = 15.0) -> None:
+        """End within `timeout`, in seconds; aiohttp's own would drop the rest of a body from here on."""
+        if self._closes_after_answer and self._task_handler is not None:
+            await asyncio.wait([self._task_handler], timeout=timeout)
+        await super().shutdown(timeout)
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send an answer, and close behind it where the listener stops."""
+        if self._closes_after_answer and not resp.prepared:
+            resp.force_close()
+        return await super().finish_response(request, resp, start_time)
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's protocol may answer True
         """Keep the way back open while a request is being answered: a half-close is not a departure (RFC 9112 §9.6)."""

@@ -22,7 +22,7 @@ CALL_WANTS_BPS = 800_000  # one 640×480 picture at 700 kb/s and its voice, one 
 CALL_UNKNOWN_BPS = 300_000  # budget where no capacity is known: holds on all but the weakest 4G
 CARRIER_POLL_S = 1.0
 PROBE_PAUSE_S = 1.0
-PROBE_PEERS_MAX = 4
+PROBE_EACH_MAX = 2  # of those configured, those last heard of, and those last asked for in vain
 
 Peer = tuple[str, int]
 Probe = Callable[[Peer], Coroutine[None, None, bool]]
@@ -96,7 +96,9 @@ class Backhaul:
         self._down: Counter[TrafficClass] = Counter()
         self._up: Counter[TrafficClass] = Counter()
         self._pacers = {(each, way): self._pacer(each, way) for each in TrafficClass for way in ("down", "up")}
-        self._peers: deque[Peer] = deque(peers, maxlen=PROBE_PEERS_MAX * 2)
+        self._configured = deque(peers)
+        self._heard: deque[Peer] = deque(maxlen=PROBE_EACH_MAX)  # who answered, the latest last
+        self._wanted: deque[Peer] = deque(maxlen=PROBE_EACH_MAX)  # who was asked for and did not answer
         self._changed: set[asyncio.Event] = set()
         self._doubt = asyncio.Event()
 
@@ -165,15 +167,17 @@ class Backhaul:
 
     def progressed(self, peer: Peer) -> None:
         """Take note that bytes came in from `peer`."""
-        if peer not in self._peers:
-            self._peers.append(peer)
+        _put_last(self._heard, peer)
         self._learn(Progressed())
 
     def stalled(self, peer: Peer, since_s: float) -> None:
         """Take note that nothing came from `peer` since `since_s` (monotonic)."""
-        if peer not in self._peers:
-            self._peers.append(peer)
+        _put_last(self._wanted, peer)
         self._learn(Stalled(since_s))
+
+    def wanted(self, peer: Peer) -> None:
+        """Take note that somebody asks for `peer` while the link is down: the next probe asks it too."""
+        _put_last(self._wanted, peer)
 
     async def pace(self, traffic_class: TrafficClass, *, down_bytes: int = 0, up_bytes: int = 0) -> None:
         """Return when these bytes may pass in their class; counts them."""
@@ -228,10 +232,18 @@ class Backhaul:
 
     async def _any_answers(self) -> bool:
         """Ask the peers last heard of, all at once; any answer, a refusal too, is progress."""
-        peers = list(self._peers)[-PROBE_PEERS_MAX:]
+        self._configured.rotate(-1)
+        configured = list(self._configured)[:PROBE_EACH_MAX]
+        peers = dict.fromkeys([*configured, *self._heard, *self._wanted])
         async with asyncio.TaskGroup() as tasks:
             asked = [tasks.create_task(self._probe(peer), name="backhaul probe peer") for peer in peers]
         answered = any(each.result() for each in asked)
         if answered:
             self._learn(Progressed())
         return answered
+
+
+def _put_last(peers: deque[Peer], peer: Peer) -> None:
+    if peer in peers:
+        peers.remove(peer)
+    peers.append(peer)

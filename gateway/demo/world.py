@@ -98,7 +98,8 @@ class DemoWorld:
     def in_folder(cls, folder: Path | None) -> Iterator[Self]:
         """Yield a world in `folder`, or in a temporary one that goes away with it."""
         if folder is not None:
-            yield cls(DataFolder(folder).make().path)
+            with DataFolder(folder) as held:  # before anything in it is written
+                yield cls(held.path)
             return
         with tempfile.TemporaryDirectory(prefix="tambo-demo-") as temporary:
             yield cls(Path(temporary))
@@ -237,7 +238,7 @@ class DemoWorld:
             "name": MERCHANT,
             "password": password,
             "token": accounts.new_token(MERCHANT),
-            "link": accounts.new_link(MERCHANT, LINK_S),
+            "link": accounts.new_link(MERCHANT, LINK_S, reusable=True),
         }
         self._invitations = invite(
             folder.key_for(INVITATION_KEY),

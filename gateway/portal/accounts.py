@@ -137,8 +137,8 @@ class Accounts:
             row = connection.execute(joined, (fingerprint(token),)).fetchone()
         return _account(row) if row else None
 
-    def new_link(self, name: str, valid_s: float) -> str:
-        """Return a code that signs in as an account once, within `valid_s`; its earlier links are void.
+    def new_link(self, name: str, valid_s: float, *, reusable: bool = False) -> str:
+        """Return a code that signs in as an account within `valid_s`, once unless `reusable`; earlier links are void.
 
         Raises: NotFound.
         """
@@ -146,17 +146,17 @@ class Accounts:
         with self.database.writing() as connection:
             _demand(connection.execute("SELECT count(*) FROM account WHERE name = ?", (name,)).fetchone()[0])
             connection.execute("DELETE FROM link WHERE name = ?", (name,))
-            row = (fingerprint(read_code(code)), name, self._clock.wall_s() + valid_s)
-            connection.execute("INSERT INTO link VALUES (?, ?, ?)", row)
+            row = (fingerprint(read_code(code)), name, self._clock.wall_s() + valid_s, not reusable)
+            connection.execute("INSERT INTO link VALUES (?, ?, ?, ?)", row)
         return code
 
     def use_link(self, code: str) -> Account | None:
-        """Return the account of a sign-in link and make the link void."""
+        """Return the account of a sign-in link and make the link void, unless it is reusable."""
         joined = f"{_ACCOUNT} JOIN link USING (name) WHERE link.hash = ? AND link.expires_s > ?"
         key = fingerprint(read_code(code))
         with self.database.writing() as connection:
             row = connection.execute(joined, (key, self._clock.wall_s())).fetchone()
-            connection.execute("DELETE FROM link WHERE hash = ?", (key,))
+            connection.execute("DELETE FROM link WHERE hash = ? AND once", (key,))
         return _account(row) if row else None
 
     def needs_setup(self) -> bool:

@@ -24,6 +24,7 @@ from gateway.web.fields import without
 from gateway.web.means import Means, Route, accepted_by
 from gateway.web.status import Forwarded, forwarded, hit
 from gateway.web.stored import StoredResponse
+from gateway.web.target import peer_of
 from gateway.web.validating import holds_already, told_by_304
 from gateway.web.variants import select
 
@@ -56,8 +57,11 @@ class Exchange:
                 if refresh:
                     self._refresh(stored)
                 return await self._serve(stored, source, detail=detail)
-            case Refuse(link_down=link_down):
-                raise LinkDown if link_down else NotStored
+            case Refuse(link_down=True):
+                self._means.backhaul.wanted(peer_of(self._ask.url))
+                raise LinkDown
+            case Refuse():
+                raise NotStored
             case Validate(stored=stored, why=why):
                 return await self._fetched(why, stored, validate=True)
             case Fetch(why=why, stored=stored):

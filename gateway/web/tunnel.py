@@ -76,6 +76,7 @@ class Tunnels:
         Raises: LinkDown, NoCapacity, NotAllowed, OriginFault, OriginSilent.
         """
         if self._backhaul.is_down:
+            self._backhaul.wanted((host, port))
             raise LinkDown(N_("The village's link is down, so this site cannot be reached."))
         if self._counters.tunnels_open >= self._tunnels_max:
             raise NoCapacity

@@ -64,7 +64,8 @@ def test_check_reports_every_fault_and_exits_1(config: Path) -> None:
     assert result.exit_code == 1
     assert "box.name" in result.output
     assert "cache.size" in result.output
-    assert "2 faults" in result.output
+    assert "Faults in" in result.output
+    assert ": 2." in result.output
 
 
 def test_check_alive_fails_when_nothing_answers(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

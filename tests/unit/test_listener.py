@@ -11,6 +11,7 @@ from aiohttp import web
 from gateway.errors import CannotStart, GatewayError, NotFound
 from gateway.listener import Handler, Limits, Listener
 from gateway.units import Address
+from tests.waiting import wait_until
 
 LOOPBACK = Address("127.0.0.1", 0)
 
@@ -133,6 +134,27 @@ async def test_stopping_lets_a_running_request_finish() -> None:
         go_on.set()
         await stopping
     assert asked.result().endswith(b"hello")
+
+
+async def test_stopping_lets_a_request_finish_whose_body_is_still_arriving() -> None:
+    async def echo(request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(body=await request.read())
+
+    listener = Listener("test", LOOPBACK, echo, plain)
+    await listener.start()
+    reader, writer = await asyncio.open_connection(*listener.address)
+    writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf ")
+    await wait_until(lambda: listener.connections() == 1)
+    await asyncio.sleep(0.02)  # the first half is there
+    async with asyncio.TaskGroup() as tasks:
+        stopping = tasks.create_task(listener.stop())
+        await asyncio.sleep(0.02)
+        writer.write(b"whole")
+        async with asyncio.timeout(5):
+            answer = await reader.read()
+        await stopping
+    assert answer.endswith(b"half whole")
+    writer.close()
 
 
 async def test_connections_over_the_limit_are_closed() -> None:

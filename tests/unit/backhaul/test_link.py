@@ -11,7 +11,7 @@ from gateway.backhaul.link import (
     CALL_UNKNOWN_BPS,
     CALL_WANTS_BPS,
     CARRIER_POLL_S,
-    PROBE_PEERS_MAX,
+    PROBE_EACH_MAX,
     Backhaul,
     Budget,
     Moved,
@@ -23,6 +23,7 @@ from tests.unit.demo.virtual_time import LoopClock, in_virtual_time
 
 REALTIME, INTERACTIVE, WEB, BULK = TrafficClass
 ORIGIN: Peer = ("origin.example", 80)
+CONFIGURED = (ORIGIN,)
 MEGABIT = Capacity(1_000_000, 500_000)
 
 
@@ -32,14 +33,15 @@ class Far:
     def __init__(self) -> None:
         self.carrier = True
         self.answering = True
+        self.dead: set[Peer] = set()
         self.probed: list[Peer] = []
 
     async def probe(self, peer: Peer) -> bool:
         self.probed.append(peer)
-        return self.answering
+        return self.answering and peer not in self.dead
 
 
-def made(far: Far, capacity: Capacity | None = MEGABIT, peers: tuple[Peer, ...] = (ORIGIN,)) -> Backhaul:
+def made(far: Far, capacity: Capacity | None = MEGABIT, peers: tuple[Peer, ...] = CONFIGURED) -> Backhaul:
     return Backhaul(LoopClock(), capacity=capacity, carrier=lambda: far.carrier, probe=far.probe, peers=peers)
 
 
@@ -125,7 +127,36 @@ def test_the_peers_asked_are_the_last_heard_of_and_few() -> None:
                 backhaul.progressed((f"host{number}.example", 443))
             backhaul.stalled(("host19.example", 443), now_s())
             await asyncio.sleep(0.5)
-            assert far.probed == [(f"host{number}.example", 443) for number in range(20 - PROBE_PEERS_MAX, 20)]
+            last = [(f"host{number}.example", 443) for number in range(20 - PROBE_EACH_MAX, 20)]
+            assert far.probed == [*CONFIGURED, *last]
+
+    in_virtual_time(journey())
+
+
+def test_dead_addresses_do_not_crowd_out_the_peers_that_were_configured() -> None:
+    async def journey() -> None:
+        far = Far()
+        far.dead = {(f"dead{number}.example", 443) for number in range(50)}
+        async with running(far) as backhaul:
+            for peer in sorted(far.dead):
+                backhaul.stalled(peer, now_s())
+            await asyncio.sleep(3)
+            assert backhaul.status().state is LinkState.UP
+
+    in_virtual_time(journey())
+
+
+def test_who_is_asked_for_while_the_link_is_down_is_probed_too() -> None:
+    async def journey() -> None:
+        far = Far()
+        far.dead = set(CONFIGURED)
+        async with running(far) as backhaul:
+            backhaul.stalled(CONFIGURED[0], now_s())
+            await asyncio.sleep(3)
+            assert backhaul.is_down, "all that is known is silent"
+            backhaul.wanted(("alive.example", 443))
+            await asyncio.sleep(3)
+            assert not backhaul.is_down
 
     in_virtual_time(journey())
 

@@ -165,6 +165,14 @@ def test_signing_in_again_ends_the_session_before_and_the_oldest_beyond_the_limi
     assert sessions.find(second) is None
 
 
+def test_a_reusable_link_works_again_until_its_time(accounts: Accounts, clock: HandClock) -> None:
+    accounts.add("ana", "merchant", "a long password")
+    code = accounts.new_link("ana", 60, reusable=True)
+    assert [accounts.use_link(code) is not None for _ in range(2)] == [True, True]
+    clock.pass_s(61)
+    assert accounts.use_link(code) is None
+
+
 def test_a_new_password_ends_sessions_and_links(accounts: Accounts, clock: HandClock) -> None:
     accounts.add("rosa", "merchant", PASSWORD)
     sessions = Sessions(accounts.database, clock, 3_600)
