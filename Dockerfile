@@ -2,7 +2,8 @@
 # Two stages: what is needed to build stays behind. Runs as a numeric user on a read-only root, with one data volume:
 #   docker run --read-only --tmpfs /tmp -v tambo-data:/data -v ./tambo.toml:/etc/tambo/tambo.toml:ro \
 #     -p 8080:8080 -p 3128:3128 -p 8444:8444 tambo
-# Media uses ephemeral UDP ports: consultations need --network host.
+# Media uses ephemeral UDP ports: consultations need --network host. The settings file says [box] data = "/data", and
+# [admin] listen = "127.0.0.1:9090", which the health check asks.
 
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /src

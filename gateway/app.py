@@ -48,6 +48,7 @@ from gateway.units import Address
 from gateway.web.room import Site, WebLimits, WebRoom
 
 PageHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+CALL_BESIDES_PICTURE_BPS = 100_000  # voice at 50 packets a second, and all headers
 AIOHTTP_MIN = (3, 14, 5)  # earlier ones have known framing and decompression faults
 
 
@@ -208,9 +209,7 @@ def _by_host(portal_hosts: frozenset[str], pages: WebRoom) -> Middleware:
     """Return the fork at the village's listener: the portal's own names go on, a site's to the cache, others 421."""
 
     @web.middleware
-    async def fork(
-        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
+    async def fork(request: web.Request, handler: PageHandler) -> web.StreamResponse:
         host = host_name(request.host)
         if host in portal_hosts:
             return await handler(request)
@@ -244,6 +243,7 @@ def _backhaul(settings: Settings, world: World, clock: Clock) -> Backhaul:
         carrier=world.carrier,
         probe=probe_by(world.site_dialer),
         peers=tuple(_peer(url) for url in named),
+        call_wants_bps=settings.clinic.video_bps_max + CALL_BESIDES_PICTURE_BPS,
     )
 
 
@@ -309,7 +309,12 @@ def _clinic_room(settings: Settings, world: World, clock: Clock, backhaul: Backh
         clock=clock,
         backhaul=backhaul,
         media_path=world.media_path,
-        limits=ClinicLimits(link_s=clinic.link_s, video_bps_max=clinic.video_bps_max, calls_max=clinic.calls_max),
+        limits=ClinicLimits(
+            link_s=clinic.link_s,
+            video_bps_max=clinic.video_bps_max,
+            calls_max=clinic.calls_max,
+            sockets_max=4 * clinic.calls_max,  # two a call, and as many for pages that wait or come back
+        ),
     )
 
 

@@ -18,7 +18,8 @@ import typer
 from gateway.errors import N_, CannotStart, GatewayError
 from gateway.languages import of_terminal, translate
 from gateway.logs import configure
-from gateway.settings import Fault, Settings, load
+from gateway.settings import Settings
+from gateway.settings_file import Fault, load
 
 if TYPE_CHECKING:
     from gateway.portal.accounts import Accounts
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 Line = tuple[str, dict[str, object]]  # a message id and the values of its places
 
 EXIT_FAULT = 1
-EXIT_USAGE = 2
 CONFIG_ENV = "TAMBO_CONFIG"
 
 app = typer.Typer(
@@ -100,9 +100,7 @@ def check(
 def user_add(
     name: str,
     role: Annotated[Literal["merchant", "nurse", "doctor", "technician"], typer.Option(help="What they may do.")],
-    password_stdin: Annotated[
-        bool, typer.Option("--password-stdin", help="Read the password from standard input.")
-    ] = False,
+    password_stdin: PasswordStdin = False,
     config: Config = DEFAULT_CONFIG,
 ) -> None:
     """Make an account; without a terminal and without --password-stdin, a password is made and printed once."""
@@ -142,9 +140,7 @@ def user_list(config: Config = DEFAULT_CONFIG) -> None:
 @user.command("passwd")
 def user_passwd(
     name: str,
-    password_stdin: Annotated[
-        bool, typer.Option("--password-stdin", help="Read the password from standard input.")
-    ] = False,
+    password_stdin: PasswordStdin = False,
     config: Config = DEFAULT_CONFIG,
 ) -> None:
     """Give an account a new password; its sessions end."""

@@ -42,6 +42,7 @@ class GatewayError(Exception):
         self.what = what or type(self).what
         self.advice = advice or type(self).advice
         self.values = values
+        self.headers: dict[str, str] = {}  # that its answer carries, besides those of every refusal
         super().__init__(self.what % values if values else self.what)
 
 

@@ -135,6 +135,7 @@ class Listener:
         if request.writer.output_size > 0:
             raise ConnectionResetError("the answer had begun")  # only a cut tells the browser that it is not whole
         response = self._render_error(request, error)
+        response.headers.update(error.headers)
         if not request.content.is_eof():
             response.force_close()
         return response

@@ -1,20 +1,25 @@
-"""Every setting of a box: one TOML file, read once, checked whole; every fault is reported, none is guessed at.
+"""Every setting of a box: its name, its unit, what is allowed, and the reason for its default.
 
 A field's `description` says what is allowed and its first example shows it: both are what a technician reads when the
 value is wrong, so the words stand in one place. Paths are relative to the file they stand in.
+`gateway.settings_file` reads the file and finds its faults.
 """
 
 import ipaddress
 import re
-import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationInfo,
+)
 
 from gateway.errors import N_, CannotStart
 from gateway.units import Address, parse_address
@@ -65,6 +70,7 @@ def _here(value: Path, info: ValidationInfo) -> Path:
     return (folder / value.expanduser()).resolve()
 
 
+Whole = Annotated[int, Strict()]  # TOML has numbers: text that looks like one is a slip
 Listen = Annotated[Address, BeforeValidator(_address)]
 Host = Annotated[str, AfterValidator(_host)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
@@ -80,7 +86,7 @@ _RATE = N_("a whole number of bits per second, at least 1000")
 class Section(BaseModel):
     """A table of the file: unknown keys are faults, values never change after reading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Box(Section):
@@ -133,28 +139,28 @@ class Portal(Section):
         description=N_("a list of the portal's own host names, without ports"),
         examples=[["localhost", "tambo.example.org"]],
     )
-    connections_max: int = Field(
+    connections_max: Whole = Field(
         default=2_000,
         ge=10,
         le=100_000,
         description=N_("how many connections a listener holds at once, 10 to 100000"),
         examples=[2_000],
     )
-    header_bytes_max: int = Field(
+    header_bytes_max: Whole = Field(
         default=16_384,
         ge=4_096,
         le=131_072,  # phones with long cookies pass 8 KB
         description=N_("the longest request line or header field in bytes, 4096 to 131072"),
         examples=[16_384],
     )
-    body_bytes_max: int = Field(
+    body_bytes_max: Whole = Field(
         default=1_048_576,
         ge=16_384,
         le=1_073_741_824,
         description=N_("the largest request body in bytes, at least 16384"),
         examples=[1_048_576],
     )
-    session_idle_s: int = Field(
+    session_idle_s: Whole = Field(
         default=43_200,
         ge=300,
         le=2_592_000,  # a shop's day, opened once in the morning
@@ -201,7 +207,7 @@ class Proxy(Section):
     ports: tuple[Annotated[int, Field(ge=1, le=65_535)], ...] = Field(
         default=(80, 443), description=N_("a list of ports a forwarded request may reach"), examples=[[80, 443]]
     )
-    tunnels_max: int = Field(
+    tunnels_max: Whole = Field(
         default=500, ge=1, le=20_000, description=N_("how many CONNECT tunnels may be open, 1 to 20000"), examples=[500]
     )
 
@@ -209,19 +215,19 @@ class Proxy(Section):
 class Cache(Section):
     """What the village keeps of the web."""
 
-    size_bytes_max: int = Field(
+    size_bytes_max: Whole = Field(
         default=8_000_000_000,
         ge=10_000_000,
         description=N_("bytes of disk for stored pages, at least 10000000"),
         examples=[8_000_000_000],
     )
-    memory_bytes_max: int = Field(
+    memory_bytes_max: Whole = Field(
         default=128_000_000,
         ge=1_000_000,
         description=N_("bytes of memory for pages asked for often, at least 1000000"),
         examples=[128_000_000],
     )
-    object_bytes_max: int = Field(
+    object_bytes_max: Whole = Field(
         default=200_000_000,
         ge=100_000,
         description=N_("the largest answer that is stored, in bytes, at least 100000"),
@@ -238,13 +244,13 @@ class Backhaul(Section):
         description=N_("the link's network interface; absent: that of the default route"),
         examples=["wwan0"],
     )
-    down_bps: int | None = Field(
+    down_bps: Whole | None = Field(
         default=None,
         ge=1_000,
         description=_RATE,
         examples=[4_000_000],
     )
-    up_bps: int | None = Field(
+    up_bps: Whole | None = Field(
         default=None,
         ge=1_000,
         description=_RATE,
@@ -284,7 +290,7 @@ class Market(Section):
     catalogue: LocalPath | None = Field(
         default=None, description=N_("a JSON file of articles shown in the shop"), examples=["catalogue.json"]
     )
-    batch_orders_max: int = Field(
+    batch_orders_max: Whole = Field(
         default=100, ge=1, le=1_000, description=N_("orders sent at once, 1 to 1000"), examples=[100]
     )
     retry_s_max: float = Field(
@@ -309,21 +315,21 @@ class Clinic(Section):
         description=N_("the address of the door as the doctor's browser sees it"),
         examples=["https://tambo.example.org:8444"],
     )
-    link_s: int = Field(
+    link_s: Whole = Field(
         default=7_200,
         ge=60,
         le=604_800,
         description=N_("seconds until a consultation's links expire, 60 to 604800"),
         examples=[7_200],
     )
-    video_bps_max: int = Field(
+    video_bps_max: Whole = Field(
         default=700_000,
         ge=30_000,
         le=10_000_000,
         description=N_("the most one picture may take in bits per second, 30000 to 10000000"),
         examples=[700_000],
     )
-    calls_max: int = Field(
+    calls_max: Whole = Field(
         default=4, ge=1, le=100, description=N_("how many consultations may run at once, 1 to 100"), examples=[4]
     )
 
@@ -348,54 +354,6 @@ class Settings(Section):
     admin: Admin = Admin()
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing wrong with the file; `problem` and `allowed` are message ids."""
-
-    key: str
-    problem: str
-    allowed: str = ""
-    example: str = ""
-
-
-_NOT_ALLOWED = N_("this value is not allowed")
-_MISSING = N_("this is needed and not there")
-_UNKNOWN = N_("there is no such setting")
-
-
-def parse(document: Mapping[str, Any], folder: Path) -> Settings | list[Fault]:
-    """Return the settings in a TOML document, or every fault in it."""
-    across = _across(document)
-    try:
-        settings = Settings.model_validate(document, context={"folder": folder})
-    except ValidationError as exc:
-        return _dedupe([*(_fault(tuple(error["loc"]), error["type"]) for error in exc.errors()), *across])
-    return across or settings
-
-
-def load(path: Path) -> Settings | list[Fault]:
-    """Return the settings in the file at `path`, or every fault in it.
-
-    Raises: CannotStart when the file cannot be read at all.
-    """
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as exc:
-        raise CannotStart(
-            N_("The settings file cannot be read: %(path)s (%(reason)s)."),
-            N_("Check the path given with --config."),
-            path=path,
-            reason=exc.strerror,
-        ) from exc
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise CannotStart(
-            N_("The settings file is not TOML: %(reason)s."),
-            N_("Mend that line; the README shows a whole file."),
-            reason=exc,
-        ) from exc
-    return parse(document, path.resolve().parent)
-
-
 def secret(value: str | None, file: Path | None) -> str | None:
     """Return a secret given in the file itself or in a file beside it.
 
@@ -409,134 +367,3 @@ def secret(value: str | None, file: Path | None) -> str | None:
         raise CannotStart(
             N_("A secret's file cannot be read: %(path)s."), N_("Check its path and its rights."), path=file
         ) from exc
-
-
-def _dedupe(faults: Iterable[Fault]) -> list[Fault]:
-    by_key = {fault.key: fault for fault in faults}
-    # a list is at fault because one of its items is: the item says it better
-    return [fault for key, fault in by_key.items() if not any(other.startswith(f"{key}[") for other in by_key)]
-
-
-def _fault(location: tuple[int | str, ...], kind: str) -> Fault:
-    named: list[str] = []
-    model: type[BaseModel] | None = Settings
-    field = None
-    for part in location:
-        if isinstance(part, int):
-            named[-1] += f"[{part}]" if named else ""
-            continue
-        found = _field(model, part)
-        if found is None and model is None:
-            continue  # deeper than a setting: pydantic's own names for alternatives
-        named.append(part)
-        field, model = found or (None, None)
-    key = ".".join(named)
-    if kind == "extra_forbidden":
-        return Fault(key, _UNKNOWN, _near(location), "")
-    if field is None:
-        return Fault(key, _NOT_ALLOWED)
-    example = field.examples[0] if field.examples else ""
-    return Fault(
-        key, _MISSING if kind == "missing" else _NOT_ALLOWED, field.description or "", _toml(named[-1], example)
-    )
-
-
-def _field(model: type[BaseModel] | None, name: str) -> tuple[Any, type[BaseModel] | None] | None:
-    if model is None:
-        return None
-    for key, field in model.model_fields.items():
-        if name in {key, field.alias}:
-            return field, _section(field.annotation)
-    return None
-
-
-def _section(annotation: object) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for part in getattr(annotation, "__args__", ()) if (found := _section(part))), None)
-
-
-def _near(location: tuple[int | str, ...]) -> str:
-    model: type[BaseModel] | None = Settings
-    for part in location[:-1]:
-        if isinstance(part, str):
-            found = _field(model, part)
-            model = found[1] if found else None
-    names = [field.alias or key for key, field in model.model_fields.items()] if model else []
-    near = get_close_matches(str(location[-1]), names, n=1)
-    return near[0] if near else ", ".join(names)
-
-
-def _toml(name: str, example: object) -> str:
-    if example == "":
-        return ""
-    written = repr(example).replace("'", '"') if isinstance(example, str | list) else str(example)
-    return f"{name.partition('[')[0]} = {written}"
-
-
-def _across(document: Mapping[str, Any]) -> list[Fault]:
-    """Rules that hold between settings; read from the document as it is, so that they are told beside other faults."""
-    return [*_https_whole(_table(document, "portal")), *_taken_twice(document)]
-
-
-def _https_whole(portal: Mapping[str, Any]) -> list[Fault]:
-    if "https" not in portal:
-        return []
-    fields = Portal.model_fields
-    return [
-        Fault(
-            f"portal.{key}",
-            N_("https needs this"),
-            fields[key].description or "",
-            _toml(key, (fields[key].examples or [""])[0]),
-        )
-        for key in ("certificate", "key")
-        if key not in portal
-    ]
-
-
-def _taken_twice(document: Mapping[str, Any]) -> list[Fault]:
-    faults: list[Fault] = []
-    taken: dict[object, str] = {}
-    for key, claimed, problem in _claims(document):
-        if claimed in taken:
-            faults.append(Fault(key, problem, taken[claimed]))
-        else:
-            taken[claimed] = key
-    return faults
-
-
-def _claims(document: Mapping[str, Any]) -> Iterable[tuple[str, tuple[str, str], str]]:
-    """Everything that may stand only once: host names, site names, listeners' addresses."""
-    host = N_("this host name is taken by another part")
-    portal = _table(document, "portal")
-    for name in _texts(portal.get("hosts", Portal.model_fields["hosts"].default)):
-        yield "portal.hosts", ("host", name), host
-    sites = document.get("sites")
-    for index, site in enumerate(sites if isinstance(sites, list) else []):
-        if isinstance(site, dict):
-            yield f"sites[{index}].name", ("site", str(site.get("name", index))), N_("two sites have this name")
-            for name in _texts(site.get("hosts")):
-                yield f"sites[{index}].hosts", ("host", name), host
-    for section, key, default in _LISTENERS:
-        address = _table(document, section).get(key, default)
-        if isinstance(address, str) and not address.endswith(":0"):
-            yield f"{section}.{key}", ("address", address), N_("two listeners have this address")
-
-
-_LISTENERS = (
-    ("portal", "http", str(Portal.model_fields["http"].default)),
-    ("portal", "https", None),
-    ("proxy", "listen", None),
-    ("clinic", "door", str(Clinic.model_fields["door"].default)),
-    ("admin", "listen", str(Admin.model_fields["listen"].default)),
-)
-
-
-def _table(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = document.get(name)
-    return found if isinstance(found, dict) else {}
-
-
-def _texts(value: object) -> list[str]:
-    return [item.lower() for item in value if isinstance(item, str)] if isinstance(value, list | tuple) else []

@@ -18,7 +18,7 @@ from gateway.backhaul.shares import Capacity, divide
 from gateway.backhaul.state import CarrierChanged, Evidence, LinkState, LinkView, ProbeFailed, Progressed, Stalled, step
 from gateway.clock import Clock
 
-CALL_WANTS_BPS = 800_000  # one 640×480 picture at 700 kb/s and its voice, one direction
+CALL_WANTS_BPS = 800_000  # one 640×480 picture at 700 kb/s, its voice and their headers, one direction
 CALL_UNKNOWN_BPS = 300_000  # budget where no capacity is known: holds on all but the weakest 4G
 CARRIER_POLL_S = 1.0
 PROBE_PAUSE_S = 1.0
@@ -86,11 +86,13 @@ class Backhaul:
         carrier: Callable[[], bool],
         probe: Probe,
         peers: tuple[Peer, ...] = (),
+        call_wants_bps: int = CALL_WANTS_BPS,
     ) -> None:
         self._clock = clock
         self._carrier = carrier
         self._probe = probe
         self._capacity = capacity
+        self._call_wants_bps = call_wants_bps
         self._view = LinkView(since_s=clock.now_s())
         self._open: Counter[TrafficClass] = Counter()
         self._down: Counter[TrafficClass] = Counter()
@@ -143,7 +145,7 @@ class Backhaul:
             return Budget(CALL_UNKNOWN_BPS // calls, CALL_UNKNOWN_BPS // calls)
         in_use = {**self._open, TrafficClass.REALTIME: calls}
         down, up = (
-            divide(bps, in_use, calls * CALL_WANTS_BPS)[TrafficClass.REALTIME]
+            divide(bps, in_use, calls * self._call_wants_bps)[TrafficClass.REALTIME]
             for bps in (self._capacity.down_bps, self._capacity.up_bps)
         )
         return Budget(down // calls, up // calls)
@@ -197,7 +199,7 @@ class Backhaul:
             if self._capacity is None:
                 return None
             capacity_bps = self._capacity.down_bps if way == "down" else self._capacity.up_bps
-            calls_want_bps = self._open[TrafficClass.REALTIME] * CALL_WANTS_BPS
+            calls_want_bps = self._open[TrafficClass.REALTIME] * self._call_wants_bps
             return divide(capacity_bps, self._open, calls_want_bps)[traffic_class]
 
         return Pacer(rate_bps, self._clock.now_s)

@@ -75,14 +75,6 @@ class Allocation:
         return min(self.remb_bps, CONNECT_BPS)
 
 
-@dataclass(frozen=True, slots=True)
-class CallPlan:
-    """Both directions of a call, as the village sees them: `up` is what the nurse's side sends."""
-
-    up: Allocation
-    down: Allocation
-
-
 def choose_voice(budget_bps: int) -> Voice:
     """Return the best voice this budget pays for without starving the picture.
 

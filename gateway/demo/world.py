@@ -32,7 +32,8 @@ from gateway.plan import Line, portal_url, site_url
 from gateway.portal.accounts import Accounts
 from gateway.portal.trial import Trial
 from gateway.resources import content
-from gateway.settings import Settings, load
+from gateway.settings import Settings
+from gateway.settings_file import load
 from gateway.units import Address, in_bits
 
 LOOPBACK = "127.0.0.1"

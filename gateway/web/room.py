@@ -30,6 +30,7 @@ from gateway.web.forwarding import as_at_site, content_length, end_to_end, has_p
 from gateway.web.means import Means, Route
 from gateway.web.origin import Deadlines, OriginClient
 from gateway.web.statistics import Counters, WebStatistics
+from gateway.web.status import refused
 from gateway.web.store import Store
 from gateway.web.target import host_asked_for, of_proxy, of_site, of_tunnel
 from gateway.web.tunnel import Tunnels
@@ -191,8 +192,9 @@ class WebRoom:
     async def _answer(self, request: web.BaseRequest, ask: Ask, route: Route) -> web.StreamResponse:
         try:
             return await Exchange(self._means, request, ask, route).answer()
-        except GatewayError:
+        except GatewayError as exc:
             self._counters.refused += 1
+            exc.headers["Cache-Status"] = refused(exc.code)
             raise
 
     def _read(self, request: web.BaseRequest) -> tuple[Fields, URL]:

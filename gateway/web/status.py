@@ -26,6 +26,15 @@ def hit(ttl_s: float, detail: str | None = None) -> str:
     return f"{CACHE}; hit; ttl={int(ttl_s)}" + (f"; detail={detail}" if detail else "")
 
 
+def refused(detail: str) -> str:
+    """Return the value for an answer of the box's own, where there was none to pass on.
+
+    >>> refused("link-down")
+    'tambo; detail=link-down'
+    """
+    return f"{CACHE}; detail={detail}"
+
+
 def forwarded(
     why: Forwarded,
     status: int | None = None,

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import CannotStart
-from gateway.settings import Fault, Settings, load, parse, secret
+from gateway.settings import Settings, secret
+from gateway.settings_file import Fault, load, parse
 from gateway.units import Address
 
 WHOLE = """
@@ -112,7 +113,13 @@ def test_every_fault_is_reported_at_once_with_key_allowed_and_example() -> None:
         ),
         ({"portal": {"http": "127.0.0.1:9090"}}, "admin.listen"),
         ({"proxy": {"listen": "0.0.0.0:8080"}}, "proxy.listen"),
-        ({"backhaul": {"down_bps": 5}}, "backhaul.down_bps"),
+        ({"portal": {"http": "0.0.0.0:8080"}, "proxy": {"listen": "127.0.0.1:8080"}}, "proxy.listen"),
+        ({"portal": {"certificate": "a.pem", "key": "a.key"}}, "portal.https"),
+        ({"backhaul": {"down_bps": 5, "up_bps": 5_000}}, "backhaul.down_bps"),
+        ({"backhaul": {"down_bps": 4_000_000}}, "backhaul.up_bps"),
+        ({"market": {"marketplace": "http://x/", "token": "12345678", "token_file": "t"}}, "market.token_file"),
+        ({"cache": {"size_bytes_max": "8000000000"}}, "cache.size_bytes_max"),
+        ({"cache": {"size_bytes_max": 100_000_000, "memory_bytes_max": 200_000_000}}, "cache.memory_bytes_max"),
         ({"market": {"marketplace": "http://user:pw@x/"}}, "market.marketplace"),
         ({"market": {}}, "market.marketplace"),
         ({"sites": [{"name": "a", "hosts": [], "origin": "http://x"}]}, "sites[0].hosts"),

@@ -73,7 +73,7 @@ def test_a_calls_share_does_not_depend_on_pages_and_bulk(
         (1_000_000, {WEB: 1, BULK: 1}, 0, {WEB: 900_000, BULK: 100_000}),
         (1_000_000, {BULK: 1}, 0, {BULK: 1_000_000}),
         (1_000_000, {INTERACTIVE: 1}, 0, {INTERACTIVE: 1_000_000}),
-        (1_000_000, {INTERACTIVE: 1, WEB: 1}, 0, {INTERACTIVE: 8_000, WEB: 992_000}),
+        (1_000_000, {INTERACTIVE: 1, WEB: 1}, 0, {INTERACTIVE: 504_000, WEB: 496_000}),
         (5_000, {INTERACTIVE: 1, REALTIME: 1}, 800_000, {INTERACTIVE: 5_000, REALTIME: 0}),
         (0, {INTERACTIVE: 1, REALTIME: 1, WEB: 1}, 800_000, {INTERACTIVE: 0, REALTIME: 0, WEB: 0}),
     ],
