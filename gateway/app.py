@@ -138,8 +138,10 @@ class Box:
         accounts = await asyncio.to_thread(Accounts, folder.path, clock)
         self.setup_code = await asyncio.to_thread(accounts.setup_code)
         portal = await _started(running, self._portal(accounts, keys, pages, market, clinic))
-        for listener in self._make_listeners(portal, pages, market, clinic):
-            self.listeners.append(await _started(running, listener))
+        self.listeners = list(self._make_listeners(portal, pages, market, clinic))
+        running.push_async_callback(_stop_together, self.listeners)
+        for listener in self.listeners:
+            await listener.start()
         # what lasts is ended first, or the listeners would wait for it
         running.push_async_callback(clinic.stop)
         running.callback(pages.close_tunnels)
@@ -353,6 +355,13 @@ async def _started(running: AsyncExitStack, part: _P) -> _P:
     await part.start()
     running.push_async_callback(part.stop)
     return part
+
+
+async def _stop_together(listeners: Sequence[Listener]) -> None:
+    """Stop them at the same time: each may take `stop_s`, and none accepts while another waits."""
+    async with asyncio.TaskGroup() as tasks:
+        for each in listeners:
+            tasks.create_task(each.stop(), name=f"stop {each.name}")
 
 
 def _background(

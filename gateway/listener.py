@@ -45,7 +45,7 @@ class Limits:
     header_count_max: int = 128
     body_bytes_max: int = 1_048_576
     idle_s: float = 75.0  # browsers close at 60–300 s; nginx's default
-    stop_s: float = 10.0
+    stop_s: float = 10.0  # aiohttp waits twice: for an answer to end, and for its cancelled handler
 
 
 class Listener:
@@ -106,7 +106,7 @@ class Listener:
         if isinstance(self._serve, web.Application):
             return _ApplicationRunner(self._serve, self._guarded, self._render_error, self._limits, connection)
         server = _Server(self._guarded(self._serve), self._render_error, self._limits.connections_max, None, connection)
-        return web.ServerRunner(server, shutdown_timeout=self._limits.stop_s)
+        return web.ServerRunner(server, shutdown_timeout=self._limits.stop_s / 2)
 
     def _guarded(self, serve: Handler) -> Handler:
         """Turn whatever `serve` raises into an answer."""
@@ -158,6 +158,8 @@ class _Connection(web.RequestHandler):
         del message
         if request.writer.output_size > 0:
             raise ConnectionResetError("the answer had begun")
+        if isinstance(exc, ConnectionError):
+            raise exc  # who asked is gone
         if isinstance(exc, HttpProcessingError) or status < 500:
             response = self._render_error(
                 request, BadRequest(N_("The request is not valid HTTP."), N_("Reload the page."))
@@ -180,7 +182,8 @@ class _Connection(web.RequestHandler):
     async def shutdown(self, timeout: float | None = 15.0) -> None:
         """End within `timeout`, in seconds; aiohttp's own would drop the rest of a body from here on."""
         if self._closes_after_answer and self._task_handler is not None:
-            await asyncio.wait([self._task_handler], timeout=timeout)
+            done, _ = await asyncio.wait([self._task_handler], timeout=timeout)
+            timeout = timeout if done else 0.1
         await super().shutdown(timeout)
 
     async def finish_response(
@@ -239,7 +242,7 @@ class _ApplicationRunner(web.AppRunner):
         limits: Limits,
         connection: dict[str, Any],
     ) -> None:
-        super().__init__(app, shutdown_timeout=limits.stop_s, handle_signals=False)
+        super().__init__(app, shutdown_timeout=limits.stop_s / 2, handle_signals=False)
         self._guard = guard
         self._render_error = render_error
         self._limits = limits

@@ -25,6 +25,7 @@ from gateway.errors import N_, NoCapacity
 
 BEAT_S = 0.25
 NEGOTIATION_S = 10.0
+SOCKETS_PER_PLACE_MAX = 4  # a page that reloads on a weak link leaves some behind
 _log = structlog.get_logger("clinic")
 
 
@@ -67,7 +68,7 @@ class ClinicRoom:
         self._media_path = media_path
         self._limits = limits
         self._consultations: dict[str, Consultation] = {}
-        self._sockets: set[Socket] = set()
+        self._sockets: dict[Socket, Invitation] = {}  # the oldest first
         self._ended: asyncio.Queue[Peer] = asyncio.Queue()  # at most two a consultation, and offers are paced
         self._carried = LegStatistics(0, 0, 0, 0, 0, 0.0)
         self._is_open = False
@@ -120,11 +121,12 @@ class ClinicRoom:
         async def hear(heard: Heard) -> None:
             await self._hear(invitation, socket, heard)
 
-        self._sockets.add(socket)
+        self._make_place(invitation)
+        self._sockets[socket] = invitation
         try:
             await socket.converse(hear)
         finally:
-            self._sockets.discard(socket)
+            self._sockets.pop(socket, None)
             if consultation := self._consultations.get(invitation.consultation):
                 consultation.lose(invitation.role, socket)
                 self._forget_empty()
@@ -163,6 +165,14 @@ class ClinicRoom:
                     consultation_left.leave(invitation.role, socket)
             case Answered():
                 pass
+
+    def _make_place(self, invitation: Invitation) -> None:
+        """Hang up the oldest of too many sockets with one link, so that one link cannot fill the clinic."""
+        place = (invitation.consultation, invitation.role)
+        same = [socket for socket, other in self._sockets.items() if (other.consultation, other.role) == place]
+        for socket in same[: max(0, len(same) + 1 - SOCKETS_PER_PLACE_MAX)]:
+            socket.hang_up()
+            self._sockets.pop(socket)
 
     def _consultation(self, name: str) -> Consultation:
         known = self._consultations.get(name)

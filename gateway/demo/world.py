@@ -41,7 +41,9 @@ VILLAGE_4G = LinkSettings(down_bps=4_000_000, up_bps=1_000_000, delay_s=0.04)
 PORTS = {"portal": 8080, "proxy": 3128, "door": 8444, "far door": 18444, "admin": 9090}
 MERCHANT, NURSE, TECHNICIAN = "ana", "rosa", "julia"
 CHANGE_BYTES_MAX = 4_096
+CHANGE_S_MAX = 10.0
 LINK_S = 86_400
+SITE, MARKETPLACE = "salud.example", "mercado.example"
 
 _SETTINGS = """\
 # Written by `tambo demo` at each start; the names under [[sites]] and [market] exist in the demo's world only.
@@ -112,8 +114,9 @@ class DemoWorld:
             async with AsyncExitStack() as beyond:
                 hosts = await self._start_beyond(beyond)
                 await self._link.expose(LOOPBACK, self._ports["door"], self._ports["far door"])
-                internet = DemoInternet(self._link, hosts, PublicDialer())
-                world = World(internet, internet, self._link, self._link.carrier, self._trial)
+                beyond_sites = DemoInternet(self._link, hosts, PublicDialer())
+                beyond_proxy = DemoInternet(self._link, {SITE: hosts[SITE]}, PublicDialer())
+                world = World(beyond_sites, beyond_proxy, self._link, self._link.carrier, self._trial)
                 self._box = Box(self._settings, world, admin_routes=[web.post("/demo/link", self._change_link)])
                 await self._make_people()
                 await self._box.run(stop, on_ready)
@@ -130,8 +133,8 @@ class DemoWorld:
             "door": f"http://localhost:{self._ports['far door']}/",
             "merchant": {key: self._credentials[key] for key in ("token", "name", "password")},
             "consultation": {"nurse": nurse, "doctor": doctor},
-            "origin": f"http://{self._beyond['salud.example']}/",
-            "marketplace": f"http://{self._beyond['mercado.example']}/orders",
+            "origin": f"http://{self._beyond[SITE]}/",
+            "marketplace": f"http://{self._beyond[MARKETPLACE]}/orders",
         }
 
     def greeting(self) -> Iterator[Line]:
@@ -216,7 +219,7 @@ class DemoWorld:
         """Start what lies on the far side of the link; return its names."""
         origin = DemoOrigin(content() / "demo" / "site")
         marketplace = DemoMarketplace(self._folder / "marketplace")
-        for name, server in (("salud.example", origin), ("mercado.example", marketplace)):
+        for name, server in ((SITE, origin), (MARKETPLACE, marketplace)):
             self._beyond[name] = Address(*await server.start(LOOPBACK, 0))
             beyond.push_async_callback(server.stop)
         return {name: Endpoint(*address) for name, address in self._beyond.items()}
@@ -253,8 +256,9 @@ class DemoWorld:
         if (request.content_length or 0) > CHANGE_BYTES_MAX:
             raise BadRequest
         try:
-            document = json.loads(await request.read())
-        except (ValueError, RecursionError) as exc:
+            async with asyncio.timeout(CHANGE_S_MAX):
+                document = json.loads(await request.read())
+        except (ValueError, RecursionError, TimeoutError) as exc:
             raise BadRequest(N_("This is not JSON."), N_('Send, for example, {"outage_s": 60}.')) from exc
         self._link.apply(parse_change(document))
         if self._box is not None:

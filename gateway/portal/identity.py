@@ -9,6 +9,7 @@ it is bound to the browser and differs in each page (compressed pages leak repea
 Source: RFC 6265bis §4.1.3, RFC 6750 §2.1, OWASP ASVS 5.0 §3.3, §3.5.
 """
 
+import asyncio
 import hmac
 import secrets
 from collections.abc import Callable, Mapping
@@ -28,6 +29,7 @@ from gateway.portal.sessions import LIFETIME_S
 LANGUAGE_COOKIE = "idioma"
 LANGUAGE_KEPT_S = 365 * 86_400
 FORM_FIELDS_MAX = 1_000  # 200 articles take 400
+FORM_S_MAX = 60.0  # 1 MiB at 140 kbit/s on a crowded Wi-Fi
 _NONCE_CHARS = 22  # of 16 random bytes
 _SECRET_CHARS_MAX = 256  # of a cookie or a bearer token
 
@@ -101,7 +103,11 @@ class Identity:
         """
         if request.content_type != "application/x-www-form-urlencoded" or "Content-Encoding" in request.headers:
             raise BadRequest(N_("The form could not be read."))
-        body = (await request.read()).decode("utf-8", "replace")
+        try:
+            async with asyncio.timeout(FORM_S_MAX):
+                body = (await request.read()).decode("utf-8", "replace")
+        except TimeoutError as exc:
+            raise BadRequest(N_("The form did not arrive in time."), N_("Go back and send it again.")) from exc
         try:
             pairs = parse_qsl(body, keep_blank_values=True, max_num_fields=FORM_FIELDS_MAX, errors="replace")
         except ValueError as exc:

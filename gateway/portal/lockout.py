@@ -93,4 +93,5 @@ class Lockout:
 
 def _keys(name: str, address: str) -> tuple[tuple[Key, int], tuple[Key, int]]:
     place = address_key(address)
-    return (((name, place), FREE_TRIES), (("", place), FREE_TRIES_OF_ADDRESS))
+    # names are stripped and in small letters, so neither key can be made from a name
+    return (((f"name {name}", place), FREE_TRIES), (("address", place), FREE_TRIES_OF_ADDRESS))

@@ -132,7 +132,7 @@ class Fetches:
         self._object_bytes_max = object_bytes_max
         self._tasks: asyncio.TaskGroup | None = None
         self._open: set[Fetch] = set()
-        self._shared: dict[str, Fetch] = {}
+        self._shared: dict[tuple[OriginClient, str], Fetch] = {}  # what one door may fetch the other may not
         self._apart: OrderedDict[str, float] = OrderedDict()
 
     @property
@@ -163,7 +163,7 @@ class Fetches:
     def join(self, errand: Errand) -> tuple[Fetch, BodyReader, bool]:
         """Return the fetch for an errand, a reader of what it brings, and whether it was begun by this errand."""
         url = errand.ask.url
-        shared = self._shared.get(url)
+        shared = self._shared.get((errand.client, url))
         if shared is not None and shared.body.keeping and errand.ask.joins:
             return shared, shared.body.reader(), False
         together = shared is None and errand.ask.joins and self._apart.get(url, 0.0) <= self._clock.now_s()
@@ -182,7 +182,7 @@ class Fetches:
         reader = body.reader()
         self._open.add(fetch)
         if together:
-            self._shared[errand.ask.url] = fetch
+            self._shared[errand.client, errand.ask.url] = fetch
         fetch.task = self._tasks.create_task(self._carry(fetch), name="web fetch")
         return fetch, reader
 
@@ -288,8 +288,9 @@ class Fetches:
     def _apart_or_gone(self, fetch: Fetch, *, apart: bool = False) -> None:
         """Let nobody join a fetch any more."""
         url = fetch.errand.ask.url
-        if self._shared.get(url) is fetch:
-            del self._shared[url]
+        key = (fetch.errand.client, url)
+        if self._shared.get(key) is fetch:
+            del self._shared[key]
         if apart:
             self._apart[url] = self._clock.now_s() + APART_S
             self._apart.move_to_end(url)

@@ -26,6 +26,13 @@ _OF_ONE_CONNECTION = frozenset(
     }
 )
 _NEVER_LISTED = frozenset({"cache-control", "set-cookie"})  # §7.6.1: meant for all; without them private is public
+# They change what some origins answer and are no part of the key: one browser could write every other's page.
+_UNKEYED = frozenset(
+    {"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix", "x-forwarded-proto",
+     "x-forwarded-scheme", "x-forwarded-server", "x-forwarded-ssl", "x-host", "x-http-host-override",
+     "x-http-method", "x-http-method-override", "x-method-override", "x-original-host", "x-original-url",
+     "x-real-ip", "x-rewrite-url", "front-end-https"}
+)  # fmt: skip
 _OURS_TO_ASK = (*CONDITIONAL, "host", "accept-encoding", "range", "content-length", "expect", "max-forwards", "via")
 
 
@@ -57,7 +64,7 @@ def for_origin(fields: Fields, name: str, *, conditions: Fields = (), as_asked: 
     The browser's own conditions are answered here, from what the origin sends; `as_asked` keeps them, for requests
     whose answer is not stored.
     """
-    kept = without(fields, set(_OURS_TO_ASK) - (set(CONDITIONAL) if as_asked else set()))
+    kept = without(fields, (set(_OURS_TO_ASK) - (set(CONDITIONAL) if as_asked else set())) | _UNKEYED)
     hops = delta_seconds(first(fields, "max-forwards"))
     more: Fields = (("Max-Forwards", str(max(hops - 1, 0))),) if hops is not None else ()
     passed = tuple(("Via", value) for value in values(fields, "via"))

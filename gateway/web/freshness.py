@@ -55,6 +55,16 @@ def explicit(fields: Fields) -> bool:
     return "s-maxage" in said or "max-age" in said or first(fields, "expires") is not None
 
 
+def keeps_a_while(fields: Fields) -> bool:
+    """Say whether an answer states a lifetime above 0 for a shared cache."""
+    said = directives(fields)
+    for name in ("s-maxage", "max-age"):
+        if name in said:
+            return bool(delta_seconds(said[name]))
+    expires_s, date_s = http_date(first(fields, "expires")), http_date(first(fields, "date"))
+    return expires_s is not None and date_s is not None and expires_s > date_s
+
+
 def age_s(fields: Fields, times: Times, now_s: float) -> float:
     """Return how old an answer is (§4.2.3), never less than 0."""
     date_s = http_date(first(fields, "date"))

@@ -29,8 +29,8 @@ from gateway.web.fields import Fields, from_wire
 from gateway.web.forwarding import content_length, end_to_end
 from gateway.web.target import peer_of
 
-CONNECTIONS_MAX = 200  # of the room to all origins
-PER_ORIGIN_MAX = 16
+CONNECTIONS_MAX = 256  # of the room to all origins
+PER_ORIGIN_MAX = 64  # more than one device may hold (`room.PER_DEVICE_MAX`)
 FIELD_BYTES_MAX = 32_768
 FIELDS_MAX = 128
 READ_BYTES = 16_384  # a tenth of a second at 1.3 Mbit/s: what a paced link is asked for at once

@@ -5,6 +5,7 @@ outlives it. Stop the listeners before it; `close_tunnels` lets them stop withou
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
@@ -19,7 +20,7 @@ from gateway.backhaul.dialer import Dialer
 from gateway.backhaul.link import Backhaul
 from gateway.backhaul.state import LinkState
 from gateway.clock import Clock
-from gateway.errors import N_, BadRequest, GatewayError, NotAllowed, WrongHost, WrongMethod
+from gateway.errors import N_, BadRequest, GatewayError, NoCapacity, NotAllowed, WrongHost, WrongMethod
 from gateway.web.answer import send_head_only
 from gateway.web.asking import Ask
 from gateway.web.exchange import Exchange
@@ -35,6 +36,7 @@ from gateway.web.store import Store
 from gateway.web.target import host_asked_for, of_proxy, of_site, of_tunnel
 from gateway.web.tunnel import Tunnels
 
+PER_DEVICE_MAX = 48  # requests under way; a browser opens 32 connections to a proxy, 6 to a site
 CODING_THREADS = 2  # of the cores; the loop has the rest
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
@@ -82,6 +84,7 @@ class WebRoom:
         self._by_host = {host: site for site in self.sites for host in site.hosts}
         self._name = name
         self._backhaul = backhaul
+        self._busy: Counter[str] = Counter()  # requests under way of each device
         self._counters = Counters()
         deadlines = Deadlines(limits.connect_s, limits.silence_s)
         self._site_client = OriginClient(site_dialer, deadlines, backhaul, clock)
@@ -162,6 +165,8 @@ class WebRoom:
         Raises: GatewayError.
         """
         fields, target = self._read(request)
+        if request.method == "CONNECT":
+            raise WrongMethod  # a site is no proxy, and an origin that takes it would be a tunnel without a guard
         host = first(fields, "host")
         site = self._by_host.get(host_asked_for(target, host))
         if site is None:
@@ -190,12 +195,20 @@ class WebRoom:
         return await self._answer(request, _ask(request, url, fields), Route(self._proxy_client, TrafficClass.WEB))
 
     async def _answer(self, request: web.BaseRequest, ask: Ask, route: Route) -> web.StreamResponse:
+        device = request.remote or ""
+        if self._busy[device] >= PER_DEVICE_MAX:
+            raise NoCapacity(N_("This device asks for too much at once."))
+        self._busy[device] += 1
         try:
             return await Exchange(self._means, request, ask, route).answer()
         except GatewayError as exc:
             self._counters.refused += 1
             exc.headers["Cache-Status"] = refused(exc.code)
             raise
+        finally:
+            self._busy[device] -= 1
+            if not self._busy[device]:
+                del self._busy[device]
 
     def _read(self, request: web.BaseRequest) -> tuple[Fields, URL]:
         """Return a request's fields and target; what no listener of ours takes is refused here."""

@@ -1,12 +1,14 @@
 """Which answers may be kept: RFC 9111 §3, as a cache shared by a village. Pure.
 
-Three rules are stricter than the RFC, because what is stored is shown to everybody, and with the link down even when
-it is stale: an answer that sets a cookie, or that was given to a request with a cookie and says nothing of its
-lifetime, may be one person's page; an answer with `Vary: *` could never be chosen again.
+Some rules are stricter than the RFC, because what is stored is shown to everybody, and with the link down even when it
+is stale. An answer that sets a cookie may be one person's page, and so may one that was given to a request with a
+cookie or with credentials: it is kept only where its origin says that it is for all (`public`), or for a while (a
+lifetime above 0; for credentials `s-maxage`). `must-revalidate` does not open credentials' answers here (§3.5 lets
+it): with the link down nobody could be asked. An answer with `Vary: *` could never be chosen again.
 """
 
-from gateway.web.fields import Fields, combined, directives, members, values
-from gateway.web.freshness import HEURISTICALLY_CACHEABLE, explicit
+from gateway.web.fields import Fields, combined, delta_seconds, directives, members, values
+from gateway.web.freshness import HEURISTICALLY_CACHEABLE, explicit, keeps_a_while
 
 _PARTIAL, _NOT_MODIFIED = 206, 304
 
@@ -20,8 +22,8 @@ def may_store(method: str, asked: Fields, status: int, fields: Fields) -> bool:
         return False  # §5.2.1.5, §5.2.2.5
     if "private" in said:
         return False  # §5.2.2.7; the form with field names is taken as the whole, which it allows
-    if values(asked, "authorization") and not said.keys() & {"public", "s-maxage", "must-revalidate"}:
-        return False  # §3.5
+    if values(asked, "authorization") and "public" not in said and not delta_seconds(said.get("s-maxage")):
+        return False  # §3.5, and stricter
     if not ("public" in said or explicit(fields) or status in HEURISTICALLY_CACHEABLE):
         return False  # §3, last item
     return not _personal(asked, fields, said) and "*" not in members(combined(fields, "vary"))
@@ -37,5 +39,4 @@ def _personal(asked: Fields, fields: Fields, said: dict[str, str | None]) -> boo
         return False
     if values(fields, "set-cookie"):
         return True
-    shared = explicit(fields) and "no-cache" not in said
-    return bool(values(asked, "cookie")) and not shared
+    return bool(values(asked, "cookie")) and (not keeps_a_while(fields) or "no-cache" in said)

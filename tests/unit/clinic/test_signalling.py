@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
 import pytest
@@ -11,7 +11,7 @@ from aiohttp import web
 from gateway.backhaul.link import Backhaul
 from gateway.clinic.invitation import Invitation, invite, sign
 from gateway.clinic.peer import DirectPath
-from gateway.clinic.room import ClinicLimits, ClinicRoom
+from gateway.clinic.room import SOCKETS_PER_PLACE_MAX, ClinicLimits, ClinicRoom
 from gateway.clinic.signalling import REFUSALS_MAX
 from gateway.clock import SystemClock
 from gateway.errors import GatewayError
@@ -152,6 +152,16 @@ async def test_only_so_many_sockets_are_served() -> None:
     limits = ClinicLimits(link_s=60, video_bps_max=700_000, calls_max=2, sockets_max=1)
     async with opened(limits) as door, await door.dial():
         assert await door.status() == 503
+
+
+async def test_one_link_cannot_fill_the_clinic() -> None:
+    limits = ClinicLimits(link_s=60, video_bps_max=700_000, calls_max=2, sockets_max=SOCKETS_PER_PLACE_MAX + 1)
+    async with opened(limits) as door, AsyncExitStack() as held:
+        sockets = [await held.enter_async_context(await door.dial()) for _ in range(SOCKETS_PER_PLACE_MAX + 3)]
+        async with asyncio.timeout(5):
+            while (await sockets[0].receive()).type is aiohttp.WSMsgType.TEXT:
+                pass
+        assert door.room.statistics().sockets == SOCKETS_PER_PLACE_MAX
 
 
 async def test_a_socket_that_closes_leaves_nothing(door: Door) -> None:

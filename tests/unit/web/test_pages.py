@@ -386,3 +386,10 @@ async def test_statistics_tell_what_happened(tmp_path: Path) -> None:
         assert (seen.misses, seen.hits, seen.revalidated, seen.served_stale) == (1, 2, 1, 0)
         assert (seen.bytes_from_link, seen.bytes_from_store, seen.stored_objects) == (4, 8, 1)
         assert w.backhaul.moved()[next(iter(w.room.sites)).traffic_class].down_bytes > 4
+
+
+async def test_a_tunnel_is_refused_at_a_site_and_never_reaches_its_origin(tmp_path: Path) -> None:
+    async with world(tmp_path / "web") as w:
+        request = b"CONNECT sitio.test:80 HTTP/1.1\r\nHost: sitio.test\r\n\r\n"
+        assert (await w.say(request, method="CONNECT")).status == 405
+        assert w.origin.seen == []
