@@ -22,7 +22,7 @@ from aiohttp.typedefs import Middleware
 
 from gateway.backhaul.classes import TrafficClass
 from gateway.backhaul.dialer import Dialer, OpenDialer, PublicDialer
-from gateway.backhaul.interface import carrier_of, probe_by
+from gateway.backhaul.interface import carrier_of, interface_exists, probe_by
 from gateway.backhaul.link import Backhaul
 from gateway.backhaul.shares import Capacity
 from gateway.box_view import Rooms
@@ -220,6 +220,35 @@ def _by_host(portal_hosts: frozenset[str], pages: WebRoom) -> Middleware:
         raise WrongHost
 
     return fork
+
+
+def check_surroundings(settings: Settings) -> list[CannotStart]:
+    """Return what the settings name and this machine does not have: files, keys that fit, the link's interface."""
+    market, link = settings.market, settings.backhaul
+
+    def interface() -> None:
+        if link.interface and not interface_exists(link.interface):
+            raise CannotStart(
+                N_("There is no network interface %(interface)s."),
+                N_("See their names with: ip link"),
+                interface=link.interface,
+            )
+
+    def catalogue() -> None:
+        if market and market.catalogue:
+            load_catalogue(market.catalogue)
+
+    def token() -> None:
+        if market:
+            secret(market.token, market.token_file)
+
+    faults: list[CannotStart] = []
+    for needed in (partial(_tls, settings), catalogue, token, interface):
+        try:
+            needed()
+        except CannotStart as exc:
+            faults.append(exc)
+    return faults
 
 
 def check_aiohttp(version: str = aiohttp.__version__, parser: type = HttpRequestParser) -> None:

@@ -91,8 +91,14 @@ def check(
     if alive:
         _ask_alive(settings)
         return
+    from gateway.app import check_surroundings
     from gateway.plan import in_plain_words
 
+    missing = check_surroundings(settings)
+    for error in missing:
+        _tell(error)
+    if missing:
+        raise typer.Exit(EXIT_FAULT)
     _print(in_plain_words(settings))
 
 
@@ -282,10 +288,14 @@ def _planned(group: BaseExceptionGroup[BaseException]) -> GatewayError | None:
 
 
 def _fail(error: GatewayError) -> NoReturn:
+    _tell(error)
+    raise SystemExit(EXIT_FAULT)
+
+
+def _tell(error: GatewayError) -> None:
     typer.echo(_say(error.what, **error.values), err=True)
     if error.advice:
         typer.echo(_say(error.advice), err=True)
-    raise SystemExit(EXIT_FAULT)
 
 
 def _ask_alive(settings: Settings) -> None:

@@ -23,6 +23,11 @@ def default_interface() -> str | None:
     return next((name for name, target, *_ in map(str.split, rows) if target == "00000000"), None)
 
 
+def interface_exists(name: str) -> bool:
+    """Say whether this machine has a network interface of this name."""
+    return (_NET / name).exists()
+
+
 def carrier_of(interface: str | None) -> Callable[[], bool]:
     """Return a function that says whether the interface has its carrier; where nothing can be known, it has."""
     named = interface or default_interface()

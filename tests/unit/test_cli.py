@@ -68,6 +68,19 @@ def test_check_reports_every_fault_and_exits_1(config: Path) -> None:
     assert ": 2." in result.output
 
 
+def test_check_reports_what_the_machine_does_not_have(config: Path) -> None:
+    more = (
+        '[market]\nmarketplace = "http://a/"\ntoken_file = "gone"\ncatalogue = "gone.json"\n'
+        '[backhaul]\ninterface = "none0"\n'
+    )
+    tls = 'http = "127.0.0.1:0"\nhttps = "127.0.0.1:0"\ncertificate = "a.pem"\nkey = "a.key"\n'
+    config.write_text(CONFIG.format(port=0).replace('http = "127.0.0.1:0"\n', tls) + more)
+    result = tambo(config, "check")
+    assert result.exit_code == 1
+    for told in ("certificate", "secret's file", "catalogue", "none0"):
+        assert told in result.output
+
+
 def test_check_alive_fails_when_nothing_answers(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
