@@ -15,7 +15,7 @@ test: lint
 	@$(BIN)/python -m pytest
 
 lint: $(VENV)/.dev
-	@$(BIN)/ruff check --quiet gateway tests
+	@$(BIN)/ruff check --quiet --no-cache gateway tests
 	@$(BIN)/ruff format --check --quiet gateway tests || { echo 'Run `make format`.'; exit 1; }
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-logo

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from gateway.demo.marketplace import DemoMarketplace
 
+from gateway.demo.marketplace import DemoMarketplace
 from tests.village import CHECKOUT, started, stopped
 
 KILLS = 10
