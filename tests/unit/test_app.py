@@ -1,7 +1,7 @@
-"""The box refuses libraries that are not safe, and dispatches by host name."""
+"""The box refuses libraries that are not safe."""
 
 import pytest
-from aiohttp.http_parser import HttpRequestParserPy
+from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 
 from gateway.app import check_aiohttp
 from gateway.errors import CannotStart
@@ -9,6 +9,7 @@ from gateway.errors import CannotStart
 
 def test_the_installed_aiohttp_is_safe() -> None:
     check_aiohttp()
+    assert HttpRequestParser is not HttpRequestParserPy, "the C parser is there"
 
 
 @pytest.mark.parametrize("version", ["3.14.4", "3.13.9", "2.0.0"])

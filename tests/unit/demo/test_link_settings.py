@@ -86,7 +86,10 @@ def test_any_document_is_a_change_within_limits_or_refused(document: object) -> 
         change = parse_change(document)
     except BadRequest:
         return
-    change.applied_to(LinkSettings(), TRACES)
+    after = change.applied_to(LinkSettings(), TRACES)
+    assert min(after.down_bps, after.up_bps, after.queue_bytes) > 0
+    assert after.delay_s >= 0
+    assert 0 <= after.loss_ratio < 1
 
 
 def test_what_a_change_does_not_name_stays() -> None:

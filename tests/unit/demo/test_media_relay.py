@@ -216,6 +216,7 @@ def test_a_box_that_does_not_listen_breaks_nothing() -> None:
                 await asyncio.sleep(0.2)
             browser.send(b"m", await link.media(box.here))
             await browser.wait_for(1)
+            assert len(browser.got) == 1, "only who listens answers"
             box.close()
             browser.close()
 

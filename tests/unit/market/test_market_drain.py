@@ -201,9 +201,10 @@ async def test_the_pause_that_the_far_end_asks_for_is_kept(journal: Journal, clo
 
 async def test_the_pause_that_the_far_end_asks_for_is_limited_by_ours(journal: Journal, clock: HandClock) -> None:
     marketplace = MemoryMarketplace(refuse=2, retry_after_s=1e9)
-    await record(journal, 1)
+    ids = await record(journal, 1)
     async with draining(journal, marketplace, Modem(clock)):
         await wait_until(lambda: all_settled(journal))
+    assert await states(journal, ids) == [State.ACCEPTED], "it did not wait for thirty years"
 
 
 async def test_a_fault_in_the_marketplace_does_not_stop_the_drain(journal: Journal, clock: HandClock) -> None:
