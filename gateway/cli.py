@@ -1,6 +1,7 @@
 """`tambo`: each command does one thing, says what it did, and on failure says in one sentence why.
 
 Heavy libraries are imported inside the commands that need them, so that `tambo --help` and `tambo check` are quick.
+Help is said in the terminal's language, which is therefore asked for when this module is imported.
 """
 
 import asyncio
@@ -29,17 +30,29 @@ Line = tuple[str, dict[str, object]]  # a message id and the values of its place
 EXIT_FAULT = 1
 CONFIG_ENV = "TAMBO_CONFIG"
 
+
+def _say(message: str, **values: object) -> str:
+    language = of_terminal([os.environ.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG")])
+    return translate(language, message, **values)
+
+
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Tambo, a village's gateway."
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help=_say(N_("Tambo, a village's gateway.")),
 )
-user = typer.Typer(no_args_is_help=True, help="Accounts of merchants, nurses, doctors and technicians.")
-clinic = typer.Typer(no_args_is_help=True, help="Consultations by video.")
+user = typer.Typer(no_args_is_help=True, help=_say(N_("Accounts of merchants, nurses, doctors and technicians.")))
+clinic = typer.Typer(no_args_is_help=True, help=_say(N_("Consultations by video.")))
 app.add_typer(user, name="user")
 app.add_typer(clinic, name="clinic")
 
-PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
+PasswordStdin = Annotated[
+    bool, typer.Option("--password-stdin", help=_say(N_("Read the password from standard input.")))
+]
 Config = Annotated[
-    Path, typer.Option("--config", envvar=CONFIG_ENV, help="The box's settings file (TOML).", show_default=True)
+    Path,
+    typer.Option("--config", envvar=CONFIG_ENV, help=_say(N_("The box's settings file (TOML).")), show_default=True),
 ]
 DEFAULT_CONFIG = Path("tambo.toml")
 
@@ -52,9 +65,8 @@ def main() -> None:
         _fail(exc)
 
 
-@app.command()
+@app.command(help=_say(N_("Run the village box.")))
 def run(config: Config = DEFAULT_CONFIG) -> None:
-    """Run the village box."""
     from gateway.app import Box, real_world
 
     settings = _settings(config)
@@ -62,14 +74,19 @@ def run(config: Config = DEFAULT_CONFIG) -> None:
     _until_stopped(lambda stop: box.run(stop, on_ready=lambda: _print(box.announcement())))
 
 
-@app.command()
+@app.command(
+    help=_say(
+        N_("Run a whole world on this machine: box, origin, marketplace, doctor's side, and an emulated 4G link.")
+    )
+)
 def demo(
     data: Annotated[
-        Path | None, typer.Option(help="Keep the demo's state here; without it, a temporary directory.")
+        Path | None, typer.Option(help=_say(N_("Keep the demo's state here; without it, a temporary directory.")))
     ] = None,
-    ready_file: Annotated[Path | None, typer.Option(help="Write where all is, as JSON, once it is up.")] = None,
+    ready_file: Annotated[
+        Path | None, typer.Option(help=_say(N_("Write where all is, as JSON, once it is up.")))
+    ] = None,
 ) -> None:
-    """Run a whole world on this machine: box, origin, marketplace, doctor's side, and an emulated 4G link."""
     from gateway.demo.world import DemoWorld
 
     def greet(world: DemoWorld) -> None:
@@ -81,12 +98,13 @@ def demo(
         _until_stopped(lambda stop: world.run(stop, on_ready=lambda: greet(world)))
 
 
-@app.command()
+@app.command(help=_say(N_("Check the settings file and say what the box would do; with --alive, ask the running box.")))
 def check(
     config: Config = DEFAULT_CONFIG,
-    alive: Annotated[bool, typer.Option("--alive", help="Only ask the running box whether it is alive.")] = False,
+    alive: Annotated[
+        bool, typer.Option("--alive", help=_say(N_("Only ask the running box whether it is alive.")))
+    ] = False,
 ) -> None:
-    """Check the settings file and say what the box would do; with --alive, ask the running box."""
     settings = _settings(config)
     if alive:
         _ask_alive(settings)
@@ -102,14 +120,20 @@ def check(
     _print(in_plain_words(settings))
 
 
-@user.command("add")
+@user.command(
+    "add",
+    help=_say(
+        N_("Make an account; without a terminal and without --password-stdin, a password is made and printed once.")
+    ),
+)
 def user_add(
     name: str,
-    role: Annotated[Literal["merchant", "nurse", "doctor", "technician"], typer.Option(help="What they may do.")],
+    role: Annotated[
+        Literal["merchant", "nurse", "doctor", "technician"], typer.Option(help=_say(N_("What they may do.")))
+    ],
     password_stdin: PasswordStdin = False,
     config: Config = DEFAULT_CONFIG,
 ) -> None:
-    """Make an account; without a terminal and without --password-stdin, a password is made and printed once."""
     accounts = _accounts(config)
     password, made_up = _new_password(from_stdin=password_stdin)
     accounts.add(name, role, password)
@@ -118,38 +142,36 @@ def user_add(
         typer.echo(_say(N_("Its password, shown only this once: %(password)s"), password=password))
 
 
-@user.command("token")
+@user.command("token", help=_say(N_("Print a new bearer token for an account, once.")))
 def user_token(name: str, config: Config = DEFAULT_CONFIG) -> None:
-    """Print a new bearer token for an account, once."""
     typer.echo(_accounts(config).new_token(name))
 
 
-@user.command("link")
+@user.command(
+    "link", help=_say(N_("Print a link that signs an account in once, for people who struggle with passwords."))
+)
 def user_link(
     name: str,
-    valid_s: Annotated[int, typer.Option(min=60, max=604_800, help="Seconds until the link expires.")] = 900,
+    valid_s: Annotated[int, typer.Option(min=60, max=604_800, help=_say(N_("Seconds until the link expires.")))] = 900,
     config: Config = DEFAULT_CONFIG,
 ) -> None:
-    """Print a link that signs an account in once, for people who struggle with passwords."""
     from gateway.plan import portal_url
 
     typer.echo(f"{portal_url(_settings(config))}/entrar/{_accounts(config).new_link(name, valid_s)}")
 
 
-@user.command("list")
+@user.command("list", help=_say(N_("List the accounts.")))
 def user_list(config: Config = DEFAULT_CONFIG) -> None:
-    """List the accounts."""
     for account in _accounts(config).list():
         typer.echo(f"{account.name}\t{account.role}")
 
 
-@user.command("passwd")
+@user.command("passwd", help=_say(N_("Give an account a new password; its sessions end.")))
 def user_passwd(
     name: str,
     password_stdin: PasswordStdin = False,
     config: Config = DEFAULT_CONFIG,
 ) -> None:
-    """Give an account a new password; its sessions end."""
     accounts = _accounts(config)
     password, made_up = _new_password(from_stdin=password_stdin)
     accounts.set_password(name, password)
@@ -158,19 +180,19 @@ def user_passwd(
         typer.echo(_say(N_("Its password, shown only this once: %(password)s"), password=password))
 
 
-@user.command("remove")
+@user.command("remove", help=_say(N_("Remove an account, its sessions and its tokens; its orders stay.")))
 def user_remove(name: str, config: Config = DEFAULT_CONFIG) -> None:
-    """Remove an account, its sessions and its tokens; its orders stay."""
     _accounts(config).remove(name)
     typer.echo(_say(N_("Account removed: %(name)s."), name=name))
 
 
-@clinic.command("open")
+@clinic.command(
+    "open", help=_say(N_("Open a consultation: print the nurse's and the doctor's link, signed, expiring."))
+)
 def clinic_open(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of two lines.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help=_say(N_("Print JSON instead of two lines.")))] = False,
     config: Config = DEFAULT_CONFIG,
 ) -> None:
-    """Open a consultation: print the nurse's and the doctor's link, signed, expiring."""
     from gateway.clinic.invitation import invite
     from gateway.clock import SystemClock
     from gateway.data_folder import INVITATION_KEY, DataFolder
@@ -317,8 +339,3 @@ def _ask_alive(settings: Settings) -> None:
             N_("The box does not answer on %(address)s."), N_("See its log; start it with tambo run."), address=address
         )
     typer.echo(_say(N_("The box is alive.")))
-
-
-def _say(message: str, **values: object) -> str:
-    language = of_terminal([os.environ.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG")])
-    return translate(language, message, **values)

@@ -3,6 +3,8 @@
 import json
 import re
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from typer.testing import CliRunner, Result
 from gateway.cli import app, main
 from gateway.clinic.invitation import read
 from gateway.data_folder import INVITATION_KEY, DataFolder
+from tests.village import ROOT
 
 CONFIG = """
 [box]
@@ -56,6 +59,17 @@ def test_check_says_in_plain_words_what_the_box_would_do(config: Path) -> None:
 def test_check_speaks_spanish_to_a_spanish_terminal(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LANG", "es_PE.UTF-8")
     assert "Box san-mateo keeps" not in tambo(config, "check").output
+
+
+def test_help_speaks_spanish_to_a_spanish_terminal() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", "user", "--help"],
+        env={"PYTHONPATH": str(ROOT), "LANG": "es_PE.UTF-8"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "Lista las cuentas" in done.stdout
 
 
 def test_check_reports_every_fault_and_exits_1(config: Path) -> None:
