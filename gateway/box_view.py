@@ -14,6 +14,7 @@ from gateway.portal.view import Part
 from gateway.web.room import WebRoom
 from gateway.web.statistics import WebStatistics
 
+STORE_FAILURES_MAX = 3  # one may be a broken row
 _LINK = {
     LinkState.UP: N_("The link carries traffic."),
     LinkState.DEGRADED: N_("Something on the link stalled; it is being probed."),
@@ -34,7 +35,7 @@ class Rooms:
     def parts(self) -> list[Part]:
         """Return every part; a link that is down does not make the box unready: it is made for that."""
         return [
-            Part("pages", True, N_("Pages are served from the cache.")),
+            self._pages(),
             self._orders(),
             Part("consultations", True, N_("Consultations can be opened.")),
             Part("link", True, _LINK[self.backhaul.status().state]),
@@ -60,6 +61,11 @@ class Rooms:
     def clinic(self) -> ClinicStatistics:
         """Return how the clinic is."""
         return self.clinic_room.statistics()
+
+    def _pages(self) -> Part:
+        if self.web().failures_in_a_row >= STORE_FAILURES_MAX:
+            return Part("pages", False, N_("The store of pages cannot be read or written; pages pass through."))
+        return Part("pages", True, N_("Pages are served from the cache."))
 
     def _orders(self) -> Part:
         statistics = self.market()

@@ -100,6 +100,7 @@ class DiskTier:
         self._folder = folder
         self._size_bytes_max = size_bytes_max
         self._cache: Any = None
+        self.failures_in_a_row = 0  # of the disk; a broken row counts as one
 
     def open(self) -> None:
         """Have an index, the old one if it can be read."""
@@ -183,12 +184,17 @@ class DiskTier:
     def _guarded(self, work: Callable[[], T]) -> T | None:
         """Run `work`; a broken row or file is None, a broken index is replaced, a full disk is None."""
         try:
-            return work()
+            done = work()
         except (NotPlain, Timeout, OSError, sqlite3.OperationalError) as exc:
             _log.warning("store.missed", error=type(exc).__name__)
+            self.failures_in_a_row += 1
         except sqlite3.DatabaseError:
             self._set_aside()
             self._cache = self._opened()
+            self.failures_in_a_row += 1
+        else:
+            self.failures_in_a_row = 0
+            return done
         return None
 
     def _opened(self) -> Any:

@@ -157,6 +157,7 @@ class WebRoom:
             stored_bytes=self._store.size_bytes,
             memory_bytes=self._store.memory_bytes,
             fetches_open=self._fetches.open,
+            failures_in_a_row=self._store.failures_in_a_row,
         )
 
     async def serve_site(self, request: web.BaseRequest) -> web.StreamResponse:

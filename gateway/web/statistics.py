@@ -41,3 +41,4 @@ class WebStatistics:
     stored_bytes: int
     memory_bytes: int
     fetches_open: int
+    failures_in_a_row: int  # of the store on disk; while it fails, pages pass through

@@ -66,6 +66,11 @@ class Store:
         """Return the bytes held in memory."""
         return self._memory.size_bytes
 
+    @property
+    def failures_in_a_row(self) -> int:
+        """How often the disk has failed since it last did not."""
+        return self._disk.failures_in_a_row
+
     async def shelf(self, url: str) -> Shelf:
         """Return all stored answers of a URL, the newest first."""
         key = _key(url)

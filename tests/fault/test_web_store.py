@@ -228,3 +228,19 @@ async def test_a_folder_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> N
     store = Store(tmp_path / "web", size_bytes_max=10_000_000, memory_bytes_max=1_000_000)
     with pytest.raises(CannotStart, match="folder of stored pages"):
         await store.start()
+
+
+def test_a_disk_that_fails_is_told_until_it_works_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone:
+        def __len__(self) -> int:
+            raise OSError(errno.EIO, "input/output error")
+
+    tier = DiskTier(tmp_path / "web", 2_000_000)
+    tier.open()
+    with monkeypatch.context() as patched:
+        patched.setattr(tier, "_cache", Gone())
+        assert [tier.count(), tier.count()] == [(0, 0), (0, 0)]
+        assert tier.failures_in_a_row == 2
+    tier.count()
+    assert tier.failures_in_a_row == 0
+    tier.close()

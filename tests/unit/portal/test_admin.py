@@ -167,6 +167,7 @@ def test_the_rooms_figures_keep_their_names() -> None:
         "tambo_clinic_people",
         "tambo_clinic_sockets",
         "tambo_market_drain_failures_in_a_row",
+        "tambo_web_failures_in_a_row",
         "tambo_market_journal_damaged",
         "tambo_market_journal_is_taking",
         "tambo_market_journal_put_aside",
