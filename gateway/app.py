@@ -183,7 +183,6 @@ class Box:
         limits = Limits(
             connections_max=settings.portal.connections_max,
             header_bytes_max=settings.portal.header_bytes_max,
-            body_bytes_max=settings.portal.body_bytes_max,
         )
         tls = _tls(settings)
 

@@ -43,7 +43,6 @@ class Limits:
     connections_max: int = 2_000
     header_bytes_max: int = 16_384
     header_count_max: int = 128
-    body_bytes_max: int = 1_048_576
     idle_s: float = 75.0  # browsers close at 60–300 s; nginx's default
     stop_s: float = 10.0  # aiohttp waits twice: for an answer to end, and for its cancelled handler
 
