@@ -45,7 +45,8 @@ from gateway.portal.portal import Portal, PortalLimits
 from gateway.portal.trial import Trial
 from gateway.settings import Settings, secret
 from gateway.units import Address
-from gateway.web.room import Site, WebLimits, WebRoom
+from gateway.web.room import WebLimits, WebRoom
+from gateway.web.site import Site
 
 PageHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 CALL_BESIDES_PICTURE_BPS = 100_000  # voice at 50 packets a second, and all headers

@@ -7,6 +7,7 @@ from gateway.web.fields import DELTA_S_MAX, Fields, delta_seconds, directives, v
 SAFE = frozenset(
     {"GET", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "REPORT", "SEARCH"}
 )  # RFC 9110 §9.2.1 and its registry
+PROXY = ""  # the forward proxy, where a site's name stands otherwise
 _CONDITIONS_FOR_THE_ORIGIN = ("if-match", "if-unmodified-since")
 
 
@@ -24,12 +25,13 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A request: its method, the URL at the origin that it is for, and its end-to-end fields."""
+    """A request: its method, the URL at the origin that it is for, its end-to-end fields, and whose cache it is for."""
 
     method: str
     url: str
     fields: Fields
     has_content: bool = False
+    site: str = PROXY
 
     @property
     def reusable(self) -> bool:

@@ -41,7 +41,7 @@ async def direct(means: Means, request: web.BaseRequest, ask: Ask, route: Route,
                 fields = (*fields, ("Content-Length", str(upload.size_bytes)))
         reply = await _reply(stack, means, ask, route, fields, share, upload)
         if ask.method not in SAFE and reply.status < 400:
-            await _invalidate(means, ask.url, reply.fields)
+            await _invalidate(means, ask, reply.fields)
         means.counters.misses += 1
         told = means.told(reply.fields, route, forwarded(why, reply.status))
         done = recoding(told, reply.size_bytes, accepted_by(ask))
@@ -69,11 +69,11 @@ async def _reply(
             upload.deadline = None  # an origin may answer before it has read all
 
 
-async def _invalidate(means: Means, url: str, fields: Fields) -> None:
+async def _invalidate(means: Means, ask: Ask, fields: Fields) -> None:
     """RFC 9111 §4.4: the resource, and those of its origin that the answer points to, may have changed."""
-    pointed = (same_origin(url, first(fields, name)) for name in ("location", "content-location"))
-    for each in dict.fromkeys([url, *(found for found in pointed if found)]):
-        await means.store.invalidate(each)
+    pointed = (same_origin(ask.url, first(fields, name)) for name in ("location", "content-location"))
+    for each in dict.fromkeys([ask.url, *(found for found in pointed if found)]):
+        await means.store.invalidate(ask.site, each)
 
 
 class _Counted:

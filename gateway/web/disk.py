@@ -130,10 +130,11 @@ class DiskTier:
             if content is not None:
                 self._cache.set(stored.body.key, content)
             else:
-                self._touch(stored.body.key)
+                for part in stored.parts:
+                    self._touch(part.body.key)
             after = put_on(before, stored)
             self._cache.set(_shelf(key), write_shelf(after))
-            for gone in {each.body.key for each in before} - {each.body.key for each in after}:
+            for gone in _bodies(before) - _bodies(after):
                 self._cache.delete(gone)
             return after
 
@@ -169,7 +170,7 @@ class DiskTier:
     def drop(self, key: str) -> None:
         """Forget a URL."""
         shelf = self.shelf(key)
-        self._guarded(lambda: [self._cache.delete(each) for each in (_shelf(key), *(one.body.key for one in shelf))])
+        self._guarded(lambda: [self._cache.delete(each) for each in (_shelf(key), *_bodies(shelf))])
 
     def count(self) -> tuple[int, int]:
         """Return how many rows there are, and their bytes."""
@@ -234,6 +235,10 @@ def verified(file: BinaryIO, ref: BodyRef) -> bool:
         found.update(data)
     file.seek(0)
     return found.hexdigest() == ref.digest
+
+
+def _bodies(shelf: Shelf) -> set[str]:
+    return {part.body.key for each in shelf for part in each.parts}
 
 
 def _shelf(key: str) -> str:

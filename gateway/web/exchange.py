@@ -73,7 +73,7 @@ class Exchange:
 
     async def _decide(self) -> Decision:
         means, ask = self._means, self._ask
-        shelf = await means.store.shelf(ask.url) if ask.reusable else ()
+        shelf = await means.store.shelf(ask.site, ask.url) if ask.reusable else ()
         selection = select(shelf, ask.fields)
         return decide(ask, selection, now_s=means.clock.wall_s(), link_down=means.backhaul.is_down)
 

@@ -25,7 +25,7 @@ from gateway.web.freshness import Times
 from gateway.web.origin import Link, OriginClient, Reply
 from gateway.web.statistics import Counters
 from gateway.web.store import Store, body_key
-from gateway.web.stored import BodyRef, StoredResponse
+from gateway.web.stored import BodyRef, Part, StoredResponse
 from gateway.web.storing import may_store
 from gateway.web.validating import conditions, freshened, speaks_of
 from gateway.web.variants import variant_of
@@ -48,6 +48,11 @@ class Errand:
     traffic_class: TrafficClass
     stored: StoredResponse | None = None
     validate: bool = False
+
+    @property
+    def at(self) -> tuple[str, str]:
+        """Whose resource it is, and which."""
+        return self.ask.site, self.ask.url
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +137,8 @@ class Fetches:
         self._object_bytes_max = object_bytes_max
         self._tasks: asyncio.TaskGroup | None = None
         self._open: set[Fetch] = set()
-        self._shared: dict[tuple[OriginClient, str], Fetch] = {}  # what one door may fetch the other may not
-        self._apart: OrderedDict[str, float] = OrderedDict()
+        self._shared: dict[tuple[str, str], Fetch] = {}  # by site and URL
+        self._apart: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     @property
     def open(self) -> int:
@@ -162,11 +167,11 @@ class Fetches:
 
     def join(self, errand: Errand) -> tuple[Fetch, BodyReader, bool]:
         """Return the fetch for an errand, a reader of what it brings, and whether it was begun by this errand."""
-        url = errand.ask.url
-        shared = self._shared.get((errand.client, url))
+        at = errand.at
+        shared = self._shared.get(at)
         if shared is not None and shared.body.keeping and errand.ask.joins:
             return shared, shared.body.reader(), False
-        together = shared is None and errand.ask.joins and self._apart.get(url, 0.0) <= self._clock.now_s()
+        together = shared is None and errand.ask.joins and self._apart.get(at, 0.0) <= self._clock.now_s()
         fetch, reader = self.begin(errand, together=together)
         return fetch, reader, True
 
@@ -182,7 +187,7 @@ class Fetches:
         reader = body.reader()
         self._open.add(fetch)
         if together:
-            self._shared[errand.client, errand.ask.url] = fetch
+            self._shared[errand.at] = fetch
         fetch.task = self._tasks.create_task(self._carry(fetch), name="web fetch")
         return fetch, reader
 
@@ -276,24 +281,25 @@ class Fetches:
     async def _keep(self, ask: Ask, arrived: Arrived, body: GrowingBody) -> None:
         digest = body.digest()
         stored = StoredResponse(
+            site=ask.site,
             url=ask.url,
             status=arrived.status,
             fields=without(arrived.fields, {"content-length"}),
             vary=arrived.vary,
             times=arrived.times,
-            body=BodyRef(body_key(ask.url, digest), body.size_bytes, digest),
+            size_bytes=body.size_bytes,
+            parts=(Part(0, BodyRef(body_key(ask.site, ask.url, digest), body.size_bytes, digest)),),
         )
         await self._store.keep(stored, body.content())
 
     def _apart_or_gone(self, fetch: Fetch, *, apart: bool = False) -> None:
         """Let nobody join a fetch any more."""
-        url = fetch.errand.ask.url
-        key = (fetch.errand.client, url)
-        if self._shared.get(key) is fetch:
-            del self._shared[key]
+        at = fetch.errand.at
+        if self._shared.get(at) is fetch:
+            del self._shared[at]
         if apart:
-            self._apart[url] = self._clock.now_s() + APART_S
-            self._apart.move_to_end(url)
+            self._apart[at] = self._clock.now_s() + APART_S
+            self._apart.move_to_end(at)
             if len(self._apart) > APART_MAX:
                 self._apart.popitem(last=False)
 

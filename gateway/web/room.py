@@ -22,7 +22,7 @@ from gateway.backhaul.state import LinkState
 from gateway.clock import Clock
 from gateway.errors import N_, BadRequest, GatewayError, NoCapacity, NotAllowed, WrongHost, WrongMethod
 from gateway.web.answer import send_head_only
-from gateway.web.asking import Ask
+from gateway.web.asking import PROXY, Ask
 from gateway.web.exchange import Exchange
 from gateway.web.faults import Loop
 from gateway.web.fetch import Fetches
@@ -30,6 +30,7 @@ from gateway.web.fields import Fields, delta_seconds, first, from_wire
 from gateway.web.forwarding import as_at_site, content_length, end_to_end, has_passed
 from gateway.web.means import Means, Route
 from gateway.web.origin import Deadlines, OriginClient
+from gateway.web.site import Site
 from gateway.web.statistics import Counters, WebStatistics
 from gateway.web.status import refused
 from gateway.web.store import Store
@@ -39,17 +40,6 @@ from gateway.web.tunnel import Tunnels
 PER_DEVICE_MAX = 48  # requests under way; a browser opens 32 connections to a proxy, 6 to a site
 CODING_THREADS = 2  # of the cores; the loop has the rest
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """A site that the village reaches by name; `hosts` in small letters, without ports, the one for links first."""
-
-    name: str
-    title: str
-    hosts: tuple[str, ...]
-    origin: str
-    traffic_class: TrafficClass
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +165,7 @@ class WebRoom:
         if target.raw_path == "*" or _ends_here(request.method, fields):
             return await self._options(request)
         moved = as_at_site(fields, host=host or "", scheme=request.scheme, origin=site.origin)
-        ask = _ask(request, of_site(site.origin, target), moved)
+        ask = _ask(request, of_site(site.origin, target), moved, site.name)
         return await self._answer(request, ask, Route(self._site_client, site.traffic_class, site.origin))
 
     async def serve_proxy(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -193,7 +183,9 @@ class WebRoom:
         url = of_proxy(target)
         if _ends_here(request.method, fields):
             return await self._options(request)
-        return await self._answer(request, _ask(request, url, fields), Route(self._proxy_client, TrafficClass.WEB))
+        return await self._answer(
+            request, _ask(request, url, fields, PROXY), Route(self._proxy_client, TrafficClass.WEB)
+        )
 
     async def _answer(self, request: web.BaseRequest, ask: Ask, route: Route) -> web.StreamResponse:
         device = request.remote or ""
@@ -235,8 +227,8 @@ class WebRoom:
                 self._fetches.interrupt()
 
 
-def _ask(request: web.BaseRequest, url: str, fields: Fields) -> Ask:
-    return Ask(request.method, url, end_to_end(fields), has_content=request.body_exists)
+def _ask(request: web.BaseRequest, url: str, fields: Fields, site: str) -> Ask:
+    return Ask(request.method, url, end_to_end(fields), has_content=request.body_exists, site=site)
 
 
 def _ends_here(method: str, fields: Fields) -> bool:

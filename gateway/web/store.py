@@ -71,9 +71,9 @@ class Store:
         """How often the disk has failed since it last did not."""
         return self._disk.failures_in_a_row
 
-    async def shelf(self, url: str) -> Shelf:
+    async def shelf(self, site: str, url: str) -> Shelf:
         """Return all stored answers of a URL, the newest first."""
-        key = _key(url)
+        key = _key(site, url)
         held = self._memory.get(f"shelf {key}")
         if isinstance(held, tuple):
             return held
@@ -87,7 +87,7 @@ class Store:
             return HeldBody(held)
         found = await self._on_index(partial(self._disk.body, ref))
         if found is None:
-            await self.forget(stored.url)
+            await self.forget(stored.site, stored.url)
             return None
         if isinstance(found, bytes):
             self._memory.put(ref.key, found, len(found))
@@ -95,7 +95,7 @@ class Store:
         with found:
             source = await self._opened(found, ref)
         if source is None:
-            await self.forget(stored.url)
+            await self.forget(stored.site, stored.url)
         return source
 
     async def _opened(self, file: BinaryIO, ref: BodyRef) -> Source | None:
@@ -128,7 +128,7 @@ class Store:
 
     async def keep(self, stored: StoredResponse, content: bytes | Spooled) -> bool:
         """Store an answer and its body; says whether the disk took it."""
-        key = _key(stored.url)
+        key = _key(stored.site, stored.url)
         shelf = await self._on_index(partial(self._disk.keep, key, stored, content))
         if shelf is None:
             return False
@@ -141,19 +141,19 @@ class Store:
 
     async def freshen(self, stored: StoredResponse) -> None:
         """Store what a 304 changed of an answer, in memory even where the disk would not."""
-        key = _key(stored.url)
+        key = _key(stored.site, stored.url)
         shelf = await self._on_index(partial(self._disk.keep, key, stored, None))
         held = self._memory.get(f"shelf {key}")
         self._hold(key, shelf or put_on(held if isinstance(held, tuple) else (), stored))
 
-    async def invalidate(self, url: str) -> None:
+    async def invalidate(self, site: str, url: str) -> None:
         """Have every answer of a URL validated before its next use (RFC 9111 §4.4)."""
-        key = _key(url)
+        key = _key(site, url)
         self._hold(key, await self._on_index(partial(self._disk.invalidate, key)))
 
-    async def forget(self, url: str) -> None:
+    async def forget(self, site: str, url: str) -> None:
         """Store nothing of a URL."""
-        key = _key(url)
+        key = _key(site, url)
         self._memory.drop(f"shelf {key}")
         await self._on_index(partial(self._disk.drop, key))
         await self._count()
@@ -181,10 +181,10 @@ class Store:
         return await asyncio.get_running_loop().run_in_executor(self._index, work)
 
 
-def body_key(url: str, digest: str) -> str:
+def body_key(site: str, url: str, digest: str) -> str:
     """Return where a body lies: the same content of the same URL in the same place."""
-    return f"body {_key(url)} {digest}"
+    return f"body {_key(site, url)} {digest}"
 
 
-def _key(url: str) -> str:
-    return hashlib.sha256(url.encode()).hexdigest()
+def _key(site: str, url: str) -> str:
+    return hashlib.sha256(f"{site} {url}".encode()).hexdigest()

@@ -12,7 +12,7 @@ from gateway.web.fields import Fields
 from gateway.web.freshness import Times, age_s, from_the_future, lifetime_s
 
 VARIANTS_MAX = 8  # answers kept for one URL, the newest; 3 languages and some room
-_FORMAT = 1
+_FORMAT = 2
 _SEAL_BYTES = 16
 
 
@@ -26,16 +26,36 @@ class BodyRef:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredResponse:
-    """One stored answer to GET."""
+class Part:
+    """A stretch of an answer's content that is stored, and the offset of its first byte."""
 
+    at: int
+    body: BodyRef
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResponse:
+    """One stored answer to GET, or as much of it as has come; `site` says whose it is."""
+
+    site: str
     url: str
     status: int
     fields: Fields
     vary: Fields  # the fields of the request that this answer depends on, normalised (RFC 9111 §4.1)
     times: Times
-    body: BodyRef
+    size_bytes: int  # of all of its content
+    parts: tuple[Part, ...]  # in order, none over another
     invalid: bool = False  # an unsafe request touched the resource since (RFC 9111 §4.4)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of its content is stored, in one body."""
+        return len(self.parts) == 1 and self.parts[0].body.size_bytes == self.size_bytes
+
+    @property
+    def body(self) -> BodyRef:
+        """The body of a whole answer."""
+        return self.parts[0].body
 
     def lifetime_s(self) -> float:
         """Return the freshness lifetime."""
@@ -87,25 +107,31 @@ def read_shelf(row: object) -> Shelf | None:
 
 def _as_json(stored: StoredResponse) -> dict[str, Any]:
     return {
+        "site": stored.site,
         "url": stored.url,
         "status": stored.status,
         "fields": stored.fields,
         "vary": stored.vary,
         "times": [stored.times.requested_s, stored.times.received_s],
-        "body": [stored.body.key, stored.body.size_bytes, stored.body.digest],
+        "size": stored.size_bytes,
+        "parts": [[part.at, part.body.key, part.body.size_bytes, part.body.digest] for part in stored.parts],
         "invalid": stored.invalid,
     }
 
 
 def _from_json(found: dict[str, Any]) -> StoredResponse:
     requested_s, received_s = found["times"]
-    key, size_bytes, digest = found["body"]
     return StoredResponse(
+        site=str(found["site"]),
         url=str(found["url"]),
         status=int(found["status"]),
         fields=tuple((str(name), str(value)) for name, value in found["fields"]),
         vary=tuple((str(name), str(value)) for name, value in found["vary"]),
         times=Times(float(requested_s), float(received_s)),
-        body=BodyRef(str(key), int(size_bytes), str(digest)),
+        size_bytes=int(found["size"]),
+        parts=tuple(
+            Part(int(at), BodyRef(str(key), int(size_bytes), str(digest)))
+            for at, key, size_bytes, digest in found["parts"]
+        ),
         invalid=bool(found["invalid"]),
     )

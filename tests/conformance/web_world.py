@@ -17,7 +17,8 @@ from gateway.backhaul.link import Backhaul
 from gateway.errors import GatewayError
 from gateway.listener import Limits, Listener
 from gateway.units import Address
-from gateway.web.room import Site, WebLimits, WebRoom
+from gateway.web.room import WebLimits, WebRoom
+from gateway.web.site import Site
 from tests.clocks import HandClock
 from tests.waiting import wait_until
 

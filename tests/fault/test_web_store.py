@@ -17,7 +17,7 @@ from gateway.errors import CannotStart
 from gateway.web.disk import DiskTier, NotPlain, PlainDisk, Spooled, digest
 from gateway.web.freshness import Times
 from gateway.web.store import Store, body_key
-from gateway.web.stored import BodyRef, StoredResponse, read_shelf, write_shelf
+from gateway.web.stored import BodyRef, Part, StoredResponse, read_shelf, write_shelf
 from tests.conformance.web_world import Origin, reply, world
 
 FRESH = [("Cache-Control", "max-age=3600")]
@@ -26,8 +26,10 @@ URL = "http://a.test/"
 
 def answer(body: bytes, url: str = URL) -> StoredResponse:
     found = digest(body)
-    ref = BodyRef(body_key(url, found), len(body), found)
-    return StoredResponse(url, 200, (("X", "ñ"),), (("accept-language", "es"),), Times(1.0, 2.0), ref)
+    ref = BodyRef(body_key("", url, found), len(body), found)
+    return StoredResponse(
+        "", url, 200, (("X", "ñ"),), (("accept-language", "es"),), Times(1.0, 2.0), len(body), (Part(0, ref),)
+    )
 
 
 class Ran:
@@ -162,7 +164,7 @@ async def test_a_body_half_written_at_a_power_cut_is_gone_after_it(tmp_path: Pat
     store = Store(tmp_path / "web", size_bytes_max=10_000_000, memory_bytes_max=1_000_000)
     await store.start()
     assert not list((tmp_path / "web" / "spool").iterdir())
-    assert await store.shelf(URL) == ()
+    assert await store.shelf("", URL) == ()
     await store.stop()
 
 

@@ -8,7 +8,7 @@ from gateway.web.asking import Ask
 from gateway.web.decision import Fetch, Refuse, Serve, Validate, decide, stale_instead
 from gateway.web.freshness import Times
 from gateway.web.status import Forwarded
-from gateway.web.stored import BodyRef, StoredResponse
+from gateway.web.stored import BodyRef, Part, StoredResponse
 from gateway.web.variants import Selection
 
 NOW_S = 1_800_000_000.0
@@ -19,7 +19,7 @@ GET = Ask("GET", URL, ())
 def stored(control: str = "max-age=100", *, age_s: float = 0, **fields: str) -> StoredResponse:
     came_s = NOW_S - age_s
     held = (("Cache-Control", control), *fields.items())
-    return StoredResponse(URL, 200, held, (), Times(came_s, came_s), BodyRef("b", 1, ""))
+    return StoredResponse("", URL, 200, held, (), Times(came_s, came_s), 1, (Part(0, BodyRef("b", 1, "")),))
 
 
 def become(found: StoredResponse | None, ask: Ask = GET, *, down: bool = False) -> object:
