@@ -24,6 +24,7 @@ from gateway.backhaul.classes import TrafficClass
 from gateway.backhaul.dialer import Dialer, OpenDialer, PublicDialer
 from gateway.backhaul.interface import carrier_of, interface_exists, probe_by
 from gateway.backhaul.link import Backhaul
+from gateway.backhaul.reach import is_of
 from gateway.backhaul.shares import Capacity
 from gateway.box_view import Rooms
 from gateway.clinic.invitation import Invitations, invite
@@ -40,13 +41,21 @@ from gateway.market.room import MarketLimits, MarketRoom
 from gateway.plan import Line, door_url
 from gateway.portal.accounts import Accounts
 from gateway.portal.admin import admin_application
+from gateway.portal.cache_desk import CacheDesk
+from gateway.portal.offline_page import Home
 from gateway.portal.origins import host_name
 from gateway.portal.portal import Portal, PortalLimits
 from gateway.portal.trial import Trial
-from gateway.settings import Settings, secret
+from gateway.settings import Offline, Settings, Warm, secret
 from gateway.units import Address
+from gateway.web.kept import KeptLimits
+from gateway.web.query import TRACKING, QueryRules
 from gateway.web.room import WebLimits, WebRoom
+from gateway.web.saver.pictures import Policy
+from gateway.web.saver.saver import SaverLimits
 from gateway.web.site import Site
+from gateway.web.warm_plan import WarmOrder
+from gateway.web.workers import Door, Workers
 
 PageHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 CALL_BESIDES_PICTURE_BPS = 100_000  # voice at 50 packets a second, and all headers
@@ -143,6 +152,10 @@ class Box:
         running.push_async_callback(_stop_together, self.listeners)
         for listener in self.listeners:
             await listener.start()
+        workers = self._workers(pages)
+        if workers is not None:
+            _background(tasks, running, workers.run(), "workers")
+            running.push_async_callback(workers.stop)
         # what lasts is ended first, or the listeners would wait for it
         running.push_async_callback(clinic.stop)
         running.callback(pages.close_tunnels)
@@ -175,7 +188,26 @@ class Box:
             ),
             has_https=settings.portal.https is not None,
             trial=self._world.trial,
+            kept=pages.kept,
+            home=Home(settings.portal.hosts[0], settings.portal.http.port),
+            proxy_port=self._proxy_port,
         )
+
+    def _proxy_port(self) -> int | None:
+        return next((each.address.port for each in self.listeners if each.name == "proxy"), None)
+
+    def _workers(self, pages: WebRoom) -> Workers | None:
+        """Return the processes that accept for the listeners that the village has without TLS."""
+        settings = self._settings
+        count, proxy = settings.box.workers, settings.proxy
+        if count == 1:
+            return None
+        bytes_max = settings.cache.memory_bytes_max // 4 // count  # all of a door's copies take a quarter more
+        by_name = {each.name: each for each in self.listeners}
+        doors = [Door(by_name["portal"], pages.site_early, bytes_max)]
+        if proxy is not None:
+            doors.append(Door(by_name["proxy"], pages.proxy_early, bytes_max, proxy.clients))
+        return Workers(doors, count=count, clock=self._clock, access_log=settings.cache.access_log)
 
     def _make_listeners(
         self, portal: Portal, pages: WebRoom, market: MarketRoom | None, clinic: ClinicRoom
@@ -196,14 +228,19 @@ class Box:
             app.middlewares.insert(0, _by_host(frozenset(settings.portal.hosts), pages))
             return app
 
-        yield serving("portal", settings.portal.http, village())
+        early = pages.site_early.answer
+        yield serving("portal", settings.portal.http, village(), early=early)
         if settings.portal.https:
-            yield serving("portal (https)", settings.portal.https, village(), tls=tls)
+            yield serving("portal (https)", settings.portal.https, village(), tls=tls, early=early)
         if settings.proxy:
-            yield serving("proxy", settings.proxy.listen, pages.serve_proxy)
+            near = partial(is_of, networks=settings.proxy.clients)
+            yield serving(
+                "proxy", settings.proxy.listen, pages.serve_proxy, early=pages.proxy_early.answer, clients=near
+            )
         yield serving("door", settings.clinic.door, portal.door(), tls=tls)
         view = Rooms(self._clock, self.backhaul, pages, market, clinic)
-        admin = admin_application(view, _admin_hosts(settings.admin.listen), self._admin_routes)
+        routes = [*self._admin_routes, *CacheDesk(pages).routes()]
+        admin = admin_application(view, _admin_hosts(settings.admin.listen), routes)
         yield serving("admin", settings.admin.listen, admin)
 
 
@@ -288,13 +325,29 @@ def _web_room(settings: Settings, world: World, clock: Clock, backhaul: Backhaul
         folder=folder.path / "web",
         name=settings.box.name,
         sites=[
-            Site(site.name, site.title or site.name, site.hosts, site.origin, TrafficClass(site.traffic_class))
+            Site(
+                site.name,
+                site.title or site.name,
+                site.hosts,
+                site.origin,
+                TrafficClass(site.traffic_class),
+                warm=_warm_order(site.warm),
+                banner=site.banner,
+                query=QueryRules(
+                    site.query.sort,
+                    TRACKING if site.query.drop is None else tuple(each.lower() for each in site.query.drop),
+                ),
+                pictures=Policy(site.images, site.originals),
+            )
             for site in settings.sites
         ],
         limits=WebLimits(
             size_bytes_max=settings.cache.size_bytes_max,
             memory_bytes_max=settings.cache.memory_bytes_max,
             object_bytes_max=settings.cache.object_bytes_max,
+            slice_bytes=settings.cache.slice_bytes,
+            free_bytes_min=settings.cache.free_bytes_min,
+            write_every_s=settings.cache.write_every_s,
             request_bytes_max=settings.portal.body_bytes_max,
             connect_s=settings.backhaul.connect_s,
             silence_s=settings.backhaul.silence_s,
@@ -304,7 +357,28 @@ def _web_room(settings: Settings, world: World, clock: Clock, backhaul: Backhaul
         backhaul=backhaul,
         site_dialer=world.site_dialer,
         proxy_dialer=world.proxy_dialer,
+        access_log=folder.path / "web" / "access.log" if settings.cache.access_log else None,
+        kept=_kept_limits(settings.offline),
+        saver=SaverLimits(**settings.saver.model_dump()),
     )
+
+
+def _kept_limits(offline: Offline) -> KeptLimits:
+    return KeptLimits(
+        pages_max=offline.pages_max,
+        per_device_max=offline.per_device_max,
+        url_chars_max=offline.url_chars_max,
+        age_s_max=offline.days_max * 86_400.0,
+        page_bytes_max=offline.page_bytes_max,
+        parts_max=offline.parts_max,
+        tries_max=offline.tries_max,
+    )
+
+
+def _warm_order(warm: Warm | None) -> WarmOrder:
+    if warm is None:
+        return WarmOrder()  # without hours: by command alone
+    return WarmOrder(warm.pages, warm.depth, warm.sitemap, warm.hours, warm.bytes_max, warm.pages_max)
 
 
 def _market_room(

@@ -1,6 +1,6 @@
 """What the technician sees of this box: each part, whether it does its work, and why not."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.backhaul.classes import TrafficClass
@@ -13,6 +13,7 @@ from gateway.market.room import MarketRoom, MarketStatistics
 from gateway.portal.view import Part
 from gateway.web.room import WebRoom
 from gateway.web.statistics import WebStatistics
+from gateway.web.warm_record import Run
 
 STORE_FAILURES_MAX = 3  # one may be a broken row
 _LINK = {
@@ -62,7 +63,13 @@ class Rooms:
         """Return how the clinic is."""
         return self.clinic_room.statistics()
 
+    def warmed(self) -> Sequence[Run]:
+        """Return each site's run to keep its pages ready."""
+        return self.pages.warming.runs()
+
     def _pages(self) -> Part:
+        if self.web().disk_is_full:
+            return Part("pages", False, N_("The disk is full: pages that come in are not stored. Make room on it."))
         if self.web().failures_in_a_row >= STORE_FAILURES_MAX:
             return Part("pages", False, N_("The store of pages cannot be read or written; pages pass through."))
         return Part("pages", True, N_("Pages are served from the cache."))

@@ -13,22 +13,32 @@ aiohttp's `RequestHandler` has no public way to do this; the names used below th
 import asyncio
 import errno
 import logging
+import re
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import structlog
 from aiohttp import HttpVersion10, web, web_response
 from aiohttp.http_exceptions import HttpProcessingError
 
-from gateway.errors import N_, BadRequest, CannotStart, GatewayError, NotFound, TooLarge, WrongMethod
+from gateway.errors import N_, BadRequest, CannotStart, GatewayError, NotAllowed, NotFound, TooLarge, WrongMethod
 from gateway.units import Address
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 RenderError = Callable[[web.BaseRequest, GatewayError], web.Response]
+Clients = Callable[[str], bool]  # from a peer's address to whether it is served
+Early = Callable[[bytes], tuple[bytes, bytes] | None]  # from the bytes of a request to head and body of its answer
 
+# One request, whole and without a body, as strictly as any parser reads it: behind it the next one begins.
+_ONE_BARE_REQUEST = re.compile(
+    rb"GET [!-~]+ HTTP/1\.1\r\n((?!(?i:content-length|transfer-encoding|upgrade|expect|connection):)"
+    rb"[!#-'*+.0-9A-Z^-z|~-]+:[\t -~\x80-\xff]*\r\n|Connection: keep-alive\r\n)+\r\n"
+).fullmatch
+CONNECTIONS_WAITING = 256  # to be accepted
 SERVER = "tambo"  # no versions: they only help who looks for a hole
 _QUIET = logging.getLogger("aiohttp.quiet")  # aiohttp logs the peer's bytes and tracebacks; ours says what matters
 _QUIET.addHandler(logging.NullHandler())
@@ -58,14 +68,20 @@ class Listener:
         render_error: RenderError,
         limits: Limits | None = None,
         tls: ssl.SSLContext | None = None,
+        early: Early | None = None,
+        clients: Clients | None = None,
     ) -> None:
         self.name = name
         self.address = address
         self._serve = serve
         self._render_error = render_error
-        self._limits = limits or Limits()
+        self.limits = limits or Limits()
         self._tls = tls
+        self._early = early
+        self._clients = clients
         self._runner: web.BaseRunner | None = None
+        self._listening: socket.socket | None = None
+        self._site: web.SockSite | None = None  # while connections are accepted here
 
     async def start(self) -> None:
         """Accept connections from now on; `address` then tells the port that was given.
@@ -76,15 +92,59 @@ class Listener:
         web_response.SERVER_SOFTWARE = SERVER  # type: ignore[attr-defined]
         runner = self._make_runner()
         await runner.setup()
-        listening = _bind(self.name, self.address)
-        self.address = Address(*listening.getsockname()[:2])
-        await web.SockSite(runner, listening, ssl_context=self._tls, backlog=256).start()
+        self._listening = _bind(self.name, self.address)
+        self.address = Address(*self._listening.getsockname()[:2])
         self._runner = runner
+        await self.accept()
+
+    async def accept(self) -> None:
+        """Accept connections here, if it has started."""
+        if self._site is None and self._runner is not None and self._listening is not None:
+            self._site = web.SockSite(
+                self._runner, self._listening.dup(), ssl_context=self._tls, backlog=CONNECTIONS_WAITING
+            )
+            await self._site.start()
+
+    async def leave_accepting(self) -> None:
+        """Leave it to other processes that listen on `descriptor`; connections that are open go on."""
+        if self._site is not None:
+            site, self._site = self._site, None
+            await site.stop()
+
+    @property
+    def accepts(self) -> bool:
+        """Whether connections are accepted here."""
+        return self._site is not None
+
+    @property
+    def descriptor(self) -> int:
+        """The file descriptor of the listening socket, once started."""
+        return self._listening.fileno() if self._listening is not None else -1
+
+    async def take_over(self, connection: socket.socket, data: bytes) -> None:
+        """Go on with a connection that another process accepted, and from which it has read `data`."""
+        server = self._runner.server if self._runner is not None else None
+        if server is None:
+            connection.close()
+            return
+
+        def going_on() -> web.RequestHandler:
+            handler = cast("_Connection", server())
+            handler.already = data
+            return handler
+
+        connection.setblocking(False)
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(going_on, connection)
+        except OSError:
+            connection.close()
 
     async def stop(self) -> None:
         """Accept nothing more, let running requests finish within `stop_s`, then close."""
         if self._runner is not None:
-            runner, self._runner = self._runner, None
+            runner, self._runner, self._site = self._runner, None, None
+            if self._listening is not None:
+                self._listening.close()
             await runner.cleanup()
 
     def connections(self) -> int:
@@ -94,18 +154,21 @@ class Listener:
 
     def _make_runner(self) -> web.BaseRunner:
         connection: dict[str, Any] = {
-            "keepalive_timeout": self._limits.idle_s,
-            "max_line_size": self._limits.header_bytes_max,
-            "max_field_size": self._limits.header_bytes_max,
-            "max_headers": self._limits.header_count_max,
+            "keepalive_timeout": self.limits.idle_s,
+            "max_line_size": self.limits.header_bytes_max,
+            "max_field_size": self.limits.header_bytes_max,
+            "max_headers": self.limits.header_count_max,
             "auto_decompress": False,  # a coded body is a bomb until a room says otherwise
             "access_log": None,  # no browsing history
             "logger": _QUIET,
         }
+        make = partial(
+            _Server, partial(_Connection, self._render_error, self._early, self._clients, connection), self.limits
+        )
         if isinstance(self._serve, web.Application):
-            return _ApplicationRunner(self._serve, self._guarded, self._render_error, self._limits, connection)
-        server = _Server(self._guarded(self._serve), self._render_error, self._limits.connections_max, None, connection)
-        return web.ServerRunner(server, shutdown_timeout=self._limits.stop_s / 2)
+            return _ApplicationRunner(self._serve, self._guarded, self.limits, make)
+        server = make(self._guarded(self._serve), None)
+        return web.ServerRunner(server, shutdown_timeout=self.limits.stop_s / 2)
 
     def _guarded(self, serve: Handler) -> Handler:
         """Turn whatever `serve` raises into an answer."""
@@ -115,6 +178,10 @@ class Listener:
                 if request._version < HttpVersion10:
                     request._version = HttpVersion10  # aiohttp would answer in a version that has no status line
                     raise BadRequest(N_("The request is not valid HTTP."), N_("Reload the page."))
+                if getattr(request.protocol, "half_closed", False) and not request.content.is_eof():
+                    raise ConnectionResetError("the rest of the body can no longer come")
+                if self._clients is not None and not self._clients(request.remote or ""):
+                    raise NotAllowed(N_("This listener serves only the village's own network."))
                 return await serve(request)
             except GatewayError as exc:
                 return self._refuse(request, exc)
@@ -141,14 +208,55 @@ class Listener:
 
 
 class _Connection(web.RequestHandler):
-    """One connection, with our answer to what cannot be parsed."""
+    """One connection, with our answer to what cannot be parsed, and with answers that need no parser."""
 
-    __slots__ = ("_closes_after_answer", "_render_error")
+    __slots__ = ("_clients", "_closes_after_answer", "_early", "_ended", "_render_error", "already", "half_closed")
 
-    def __init__(self, manager: web.Server, render_error: RenderError, **connection: Any) -> None:
-        super().__init__(manager, **connection)
+    def __init__(
+        self,
+        render_error: RenderError,
+        early: Early | None,
+        clients: Clients | None,
+        connection: dict[str, Any],
+        manager: web.Server,
+    ) -> None:
+        super().__init__(manager, loop=manager._loop, **connection)
         self._render_error = render_error
+        self._clients = clients
+        self._early = early  # while all that came was whole requests without bodies
         self._closes_after_answer = False
+        self._ended = False  # no more requests will come
+        self.half_closed = False
+        self.already = b""  # what another process has read of it
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take note of who is there; early answers are for the village alone."""
+        super().connection_made(transport)
+        peer = transport.get_extra_info("peername")
+        if self._clients is not None and not self._clients(str(peer[0]) if peer else ""):
+            self._early = None
+        if self.already:
+            self._loop.call_soon(self._begin)  # not at once: reading has not begun, so it could not be paused
+
+    def _begin(self) -> None:
+        if self.already and self.transport is not None:
+            self.data_received(b"")
+
+    def data_received(self, data: bytes) -> None:
+        """Answer early what can be; all else goes to the parser."""
+        if self.already:
+            data, self.already = self.already + data, b""
+        early, waiter, transport = self._early, self._waiter, self.transport
+        if early is not None and transport is not None:
+            if waiter is not None and not waiter.done() and not transport.get_write_buffer_size():
+                answer = early(data)
+                if answer is not None:
+                    self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+                    transport.writelines(answer)
+                    return
+            if _ONE_BARE_REQUEST(data) is None:
+                self._early = None  # whether the next bytes begin a request is not known from here on
+        super().data_received(data)
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
@@ -189,40 +297,36 @@ class _Connection(web.RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Send an answer, and close behind it where the listener stops."""
-        if self._closes_after_answer and not resp.prepared:
+        if (self._closes_after_answer and not resp.prepared) or (self._ended and not self._messages):
             resp.force_close()
         return await super().finish_response(request, resp, start_time)
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's protocol may answer True
         """Keep the way back open while a request is being answered: a half-close is not a departure (RFC 9112 §9.6)."""
+        self._begin()
         if self.ssl_context is not None:
             return False  # asyncio's TLS cannot stay half open
         if self._current_request is not None and not self._current_request.content.is_eof():
             return False  # the rest of the body can no longer come
+        self.half_closed = True
         waiting = self._waiter is not None and not self._waiter.done()
-        busy = bool(self._messages) or (self._request_count > 0 and not waiting)
-        self._close = busy and len(self._messages) <= 1  # nothing more will come: close after the answer
-        return busy
+        self._ended = bool(self._messages)  # nothing more will come: close after the last answer, which is now or later
+        self._close = not self._ended and self._request_count > 0 and not waiting
+        return self._ended or self._close
 
 
 class _Server(web.Server):
     """Makes our connections, and no more of them than the limit."""
 
     def __init__(
-        self,
-        handler: Handler,
-        render_error: RenderError,
-        connections_max: int,
-        request_factory: Any,
-        connection: dict[str, Any],
+        self, make: Callable[[web.Server], _Connection], limits: Limits, handler: Handler, request_factory: Any
     ) -> None:
         super().__init__(handler, request_factory=request_factory)
-        self._render_error = render_error
-        self._connections_max = connections_max
-        self._connection = connection
+        self._make = make
+        self._connections_max = limits.connections_max
 
     def __call__(self) -> web.RequestHandler:
-        return _Connection(self, self._render_error, loop=self._loop, **self._connection)
+        return self._make(self)
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
@@ -237,25 +341,16 @@ class _ApplicationRunner(web.AppRunner):
         self,
         app: web.Application,
         guard: Callable[[Handler], Handler],
-        render_error: RenderError,
         limits: Limits,
-        connection: dict[str, Any],
+        make: Callable[[Handler, Any], _Server],
     ) -> None:
         super().__init__(app, shutdown_timeout=limits.stop_s / 2, handle_signals=False)
         self._guard = guard
-        self._render_error = render_error
-        self._limits = limits
-        self._connection = connection
+        self._make = make
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
-        return _Server(
-            self._guard(made.request_handler),
-            self._render_error,
-            self._limits.connections_max,
-            made.request_factory,
-            self._connection,
-        )
+        return self._make(self._guard(made.request_handler), made.request_factory)
 
 
 def _bind(name: str, address: Address) -> socket.socket:

@@ -79,6 +79,11 @@ def _pages(settings: Settings) -> Iterator[Line]:
                 "class": site.traffic_class,
             },
         )
+        if site.warm and site.warm.hours:
+            yield (
+                N_("Its pages are kept ready: fetched at %(hours)s, up to %(size)s a day."),
+                {"hours": ", ".join(map(str, site.warm.hours)), "size": in_bytes(site.warm.bytes_max)},
+            )
     if not settings.sites:
         yield N_("No sites are kept yet: add [[sites]]."), {}
     yield (

@@ -126,6 +126,8 @@ def _toml(name: str, example: object) -> str:
     if example == "":
         return ""
     written = repr(example).replace("'", '"') if isinstance(example, str | list) else str(example)
+    if isinstance(example, bool):
+        written = written.lower()
     return f"{name.partition('[')[0]} = {written}"
 
 

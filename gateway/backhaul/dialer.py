@@ -12,6 +12,9 @@ from typing import NamedTuple, Protocol
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_reqrep import ConnectionKey
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
 
 from gateway.backhaul.reach import IPNetwork, may_reach
 
@@ -84,8 +87,9 @@ async def resolve(host: str, port: int) -> Sequence[Endpoint]:
 class Connector(aiohttp.TCPConnector):
     """An HTTP client's connector that asks a dialer, for IP literals too.
 
-    aiohttp passes literals by its resolver; `_resolve_host` is the one place both go through, and private:
-    `tests/contract/test_aiohttp_contract.py` holds it.
+    aiohttp passes literals by its resolver; `_resolve_host` is the one place both go through. It also takes an idle
+    connection for clean although bytes have come on it, and would give them out as the answer to the next request:
+    `_get` closes such a one. Both are private: `tests/contract/test_aiohttp_contract.py` holds them.
     """
 
     def __init__(self, dialer: Dialer, *, connections_max: int = 100, per_host_max: int = 16) -> None:
@@ -97,6 +101,13 @@ class Connector(aiohttp.TCPConnector):
             keepalive_timeout=60,
         )
         self._dialer = dialer
+
+    async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
+        while (kept := await super()._get(key, traces)) is not None:
+            if kept.protocol is not None and not kept.protocol.should_close:
+                return kept
+            kept.close()
+        return None
 
     async def _resolve_host(self, host: str, port: int, traces: object = None) -> list[ResolveResult]:
         del traces

@@ -6,7 +6,7 @@ settings, or by whoever set the link); without a figure nothing is paced and cal
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -150,7 +150,7 @@ class Backhaul:
         )
         return Budget(down // calls, up // calls)
 
-    async def changes(self) -> AsyncIterator[LinkStatus]:
+    async def changes(self) -> AsyncGenerator[LinkStatus, None]:
         """Yield the status now, and again each time it or a budget may have changed."""
         changed = asyncio.Event()
         self._changed.add(changed)

@@ -7,7 +7,7 @@ Source: RFC 6890 (special-purpose registries, by way of `ipaddress`), RFC 6052 ย
 """
 
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
@@ -38,6 +38,20 @@ def may_reach(address: IPAddress, allow: Sequence[IPNetwork] = ()) -> bool:
     if isinstance(address, IPv6Address) and address not in _GLOBAL_UNICAST:
         return False
     return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
+
+
+def is_of(address: str, networks: Sequence[IPNetwork]) -> bool:
+    """Say whether an address, as a socket tells it, is of one of these networks.
+
+    >>> [is_of(each, [ip_network("10.0.0.0/8")]) for each in ("10.1.2.3", "::ffff:10.1.2.3", "9.9.9.9", "")]
+    [True, True, False, False]
+    """
+    try:
+        found = ip_address(address.partition("%")[0])  # RFC 4007 ยง11: a link-local address names its interface
+    except ValueError:
+        return False
+    near = found.ipv4_mapped or found if isinstance(found, IPv6Address) else found
+    return any(near.version == network.version and near in network for network in networks)
 
 
 def _carried(address: IPAddress) -> IPv4Address | None:

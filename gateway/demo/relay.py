@@ -29,6 +29,7 @@ BUFFER_BYTES = 65_536  # kernel's and ours: what a side holds outside the link
 BACKLOG = 128
 CONNECTIONS_MAX = 256  # of one relay
 CONNECT_S = 30.0
+SET_UP = "set-up"
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with RST (socket(7))
 
 
@@ -118,7 +119,7 @@ class _Connection:
         self._near = _Side(forward, self._left)
         self._far = _Side(back, self._left)
         self._near.other, self._far.other = self._far, self._near
-        self._near.hold("set-up")
+        self._near.hold(SET_UP)
 
     async def accept(self, accepted: socket.socket) -> None:
         """Take over the accepted socket; its SYN begins to cross."""
@@ -134,7 +135,7 @@ class _Connection:
             self._far.send([(self._near.arrive_reset, HEADER_BYTES)])
             self._far.finish()
             return
-        self._far.send([(partial(self._near.release, "set-up"), SYN_BYTES)])
+        self._far.send([(partial(self._near.release, SET_UP), SYN_BYTES)])
 
     def abort(self) -> None:
         """Cut both sides at once, without the link."""
@@ -159,6 +160,7 @@ class _Side(asyncio.Protocol):
         self._flow: Flow[Arrive] = Flow(partial(self.release, "link"))
         self._transport: asyncio.Transport | None = None
         self._holds: set[str] = set()  # why it is not read from
+        self._early: list[Callable[[], object]] = []  # what came before the other side was there
         self._finished = False  # nothing more crosses from here, and nothing is written here
         self._ended = False  # the other's last byte has arrived
 
@@ -175,6 +177,10 @@ class _Side(asyncio.Protocol):
     def release(self, reason: str) -> None:
         """Read again, unless another reason holds."""
         self._holds.discard(reason)
+        if reason == SET_UP:
+            early, self._early = self._early, []
+            for took in early:
+                took()
         if self._transport is not None and not self._holds:
             self._transport.resume_reading()
 
@@ -225,7 +231,10 @@ class _Side(asyncio.Protocol):
             self._transport.pause_reading()
 
     def data_received(self, data: bytes) -> None:
-        """Cut what was read into segments and send them."""
+        """Cut what was read into segments and send them; uvloop reads before a new connection can be held."""
+        if SET_UP in self._holds:
+            self._early.append(partial(self.data_received, data))
+            return
         starts = range(0, len(data), SEGMENT_BYTES)
         pieces = [data[start : start + SEGMENT_BYTES] for start in starts]
         self.send([(partial(self.other.arrive, piece), len(piece) + HEADER_BYTES) for piece in pieces])
@@ -234,7 +243,11 @@ class _Side(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Send the end of the stream; the other direction stays open."""
-        self.send([(self.other.arrive_end, HEADER_BYTES)])
+        ends = partial(self.send, [(self.other.arrive_end, HEADER_BYTES)])
+        if SET_UP in self._holds:
+            self._early.append(ends)
+        else:
+            ends()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -18,6 +18,7 @@ from gateway import __version__
 from gateway.errors import N_, BadRequest, NotAllowed, WrongHost
 from gateway.languages import LANGUAGES, translate
 from gateway.portal import apology
+from gateway.portal.cache_desk import RUN_WORDS, shown
 from gateway.portal.coding import code_response
 from gateway.portal.environment import environment
 from gateway.portal.figures import figures, plain
@@ -104,6 +105,7 @@ class AdminDesk:
                 "web": plain(self._view.web()),
                 "market": plain(self._view.market()),
                 "clinic": plain(self._view.clinic()),
+                "warm": [shown(run.site, run) for run in self._view.warmed()],
             }
         )
 
@@ -126,6 +128,7 @@ class AdminDesk:
                 parts=self._parts(tag),
                 link=in_words(status, status.since_s),
                 moved=self._view.moved().items(),
+                runs=[(run, RUN_WORDS[run.state]) for run in self._view.warmed()],
                 rooms={room: _shown(room, record) for room, record in rooms.items() if record is not None},
             )
         )

@@ -21,15 +21,19 @@ from gateway.portal.consultations import ConsultationPages
 from gateway.portal.doorkeeper import Doorkeeper
 from gateway.portal.guards import guard
 from gateway.portal.identity import VISIT, Identity, demand_own_page
+from gateway.portal.kept_page import KeptPages
 from gateway.portal.link_words import in_words
+from gateway.portal.offline_page import Home, load_offline, render_offline
 from gateway.portal.pages import Pages
+from gateway.portal.proxy_script import ProxyScript
 from gateway.portal.sessions import Sessions
 from gateway.portal.shop import ShopPages
 from gateway.portal.sign_in import SignInPages, own_path
 from gateway.portal.start_page import StartPage
 from gateway.portal.statics import Statics
 from gateway.portal.trial import Trial
-from gateway.portal.view import Clinic, Invitations, Market, Web
+from gateway.portal.view import Clinic, Invitations, Kept, Market, Web
+from gateway.web.kept import KeptForLater
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _ROUTER_SAYS: dict[int, type[GatewayError]] = {404: NotFound, 405: WrongMethod, 413: TooLarge}
@@ -61,22 +65,29 @@ class Portal:
         limits: PortalLimits,
         has_https: bool,
         trial: Callable[[], Trial | None] = lambda: None,
+        proxy_port: Callable[[], int | None] = lambda: None,
+        kept: Kept | None = None,
+        home: Home | None = None,
     ) -> None:
         self._limits = limits
+        self._home = home
         sessions = Sessions(accounts.database, clock, limits.session_idle_s)
         self._doorkeeper = Doorkeeper(accounts, sessions, clock)
         self._identity = Identity(self._doorkeeper, secret)
         self._statics = Statics()
         self._pages = Pages(self._statics, self._identity, lambda: in_words(backhaul.status(), clock.now_s()))
+        self._kept = KeptPages(self._pages, self._identity, kept, web.sites)
         self._start = StartPage(
             self._pages,
             self._doorkeeper,
+            self._kept,
             web,
             market,
             has_clinic=clinic is not None,
             has_https=has_https,
             trial=trial,
         )
+        self._proxy_script = ProxyScript(web, proxy_port)
         self._sign_in = SignInPages(self._pages, self._identity, self._doorkeeper)
         self._shop = ShopPages(self._pages, self._identity, market)
         self._consultations = ConsultationPages(
@@ -95,8 +106,9 @@ class Portal:
     def application(self) -> web.Application:
         """Return the village's pages, and the nurse's side of consultations."""
         made = web.Application(client_max_size=self._limits.body_bytes_max, middlewares=[self._meet_visitor])
-        for part in (self._statics, self._start, self._sign_in, self._shop, self._consultations):
+        for part in (self._statics, self._proxy_script, self._start, self._sign_in, self._shop, self._consultations):
             made.add_routes(part.routes())
+        made.add_routes(self._kept.routes())
         return made
 
     def door(self) -> web.Application:
@@ -115,11 +127,14 @@ class Portal:
 
     def render_error(self, request: web.BaseRequest, error: GatewayError) -> web.Response:
         """Return the answer for a failure that no page of ours could give."""
+        if isinstance(error, KeptForLater):
+            return render_offline(request, error, self._home)
         return apology.render_error(request, error)
 
     def _load(self) -> None:
         self._statics.load()
         apology.load()
+        load_offline()
         self._pages.load()
 
     @web.middleware

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from gateway.portal.doorkeeper import Doorkeeper
 from gateway.portal.identity import VISIT, Visit
+from gateway.portal.kept_page import KeptPages
 from gateway.portal.origins import port_of
 from gateway.portal.pages import Pages
 from gateway.portal.trial import Trial
@@ -28,6 +29,7 @@ class StartPage:
         self,
         pages: Pages,
         doorkeeper: Doorkeeper,
+        kept: KeptPages,
         web_room: Web,
         market: Market | None,
         *,
@@ -37,6 +39,7 @@ class StartPage:
     ) -> None:
         self._pages = pages
         self._doorkeeper = doorkeeper
+        self._kept = kept
         self._web = web_room
         self._market = market
         self._has_clinic = has_clinic
@@ -49,10 +52,13 @@ class StartPage:
 
     async def _show(self, request: web.Request) -> web.StreamResponse:
         visit = request[VISIT]
+        noted, arrived = self._kept.standing(request)
         return self._pages.render(
             request,
             "start.html",
             personal=False,
+            noted=noted,
+            arrived=arrived,
             needs_setup=await self._doorkeeper.needs_setup(),
             sites=[_link(site, visit) for site in self._web.sites],
             waiting=await self._market.waiting() if self._market else None,

@@ -14,6 +14,8 @@ from gateway.backhaul.link import LinkStatus, Moved
 from gateway.market.order import Order
 from gateway.market.records import OrderView, Recorded
 from gateway.portal.order_form import Article
+from gateway.web.kept import KeptPage
+from gateway.web.warm_record import Run
 
 
 class Site(Protocol):
@@ -25,6 +27,13 @@ class Site(Protocol):
     def title(self) -> str: ...
     @property
     def hosts(self) -> Sequence[str]: ...
+
+
+class Kept(Protocol):
+    """The pages that were asked for while the link was down."""
+
+    def shown_by(self, tokens: Sequence[str]) -> Sequence[tuple[str, KeptPage]]: ...
+    def take_back(self, token: str) -> None: ...
 
 
 class Web(Protocol):
@@ -90,6 +99,7 @@ class BoxView(Protocol):
     """The box as its technician sees it: frozen records, asked for at each look.
 
     `web`, `market` and `clinic` return their room's statistics, a frozen dataclass; None where there is no such room.
+    `warmed` returns each site's run to keep its pages ready, under way or the last.
     """
 
     def parts(self) -> Sequence[Part]: ...
@@ -98,3 +108,4 @@ class BoxView(Protocol):
     def web(self) -> object | None: ...
     def market(self) -> object | None: ...
     def clinic(self) -> object | None: ...
+    def warmed(self) -> Sequence[Run]: ...

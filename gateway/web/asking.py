@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from gateway.web.fields import DELTA_S_MAX, Fields, delta_seconds, directives, values
+from gateway.web.query import AS_SENT, QueryRules
 
 SAFE = frozenset(
-    {"GET", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "REPORT", "SEARCH"}
+    {"GET", "HEAD", "OPTIONS", "TRACE", "PRI", "PROPFIND", "QUERY", "REPORT", "SEARCH"}
 )  # RFC 9110 §9.2.1 and its registry
 PROXY = ""  # the forward proxy, where a site's name stands otherwise
 _CONDITIONS_FOR_THE_ORIGIN = ("if-match", "if-unmodified-since")
@@ -25,13 +26,18 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A request: its method, the URL at the origin that it is for, its end-to-end fields, and whose cache it is for."""
+    """A request: its method, the URL at the origin that it is for, its end-to-end fields, and whose cache it is for.
+
+    `rules` are what the URL's query was brought into one spelling with.
+    """
 
     method: str
     url: str
     fields: Fields
     has_content: bool = False
     site: str = PROXY
+    rules: QueryRules = AS_SENT
+    version: str = "1.1"  # of the HTTP that it came in
 
     @property
     def reusable(self) -> bool:

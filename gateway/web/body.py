@@ -1,14 +1,12 @@
-"""A body that is still growing is read by many, each at its own pace, while it is kept for the store.
+"""A body to be read: from memory, from a file, or as it comes in.
 
-What has come lies in memory up to `MEMORY_BYTES` and then in a file, so a slow reader holds up nobody: neither the
-other readers, nor the store, and memory does not grow with it. A body that is not kept (not storable, or grown past the
-limit) has no file: it is a window that waits for its slowest reader, and ends when nobody reads any more.
+Whoever reads it reads from its beginning, or only a span of it; either way in pieces, since a whole one may be larger
+than memory.
 """
 
 import asyncio
-import hashlib
+import errno
 import os
-import tempfile
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -16,13 +14,10 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from gateway.web.disk import DIGEST_BYTES, Spooled
 from gateway.web.faults import BodyBroken
 
 T = TypeVar("T")
 
-MEMORY_BYTES = 262_144  # of each body under way; at 100 of them 26 MB
-WINDOW_BYTES = 262_144  # ahead of the slowest reader of a body that is not kept
 PIECE_BYTES = 65_536
 
 
@@ -48,201 +43,37 @@ class Source(Protocol):
         ...
 
 
+class SpanSource(Source, Protocol):
+    """A body of which a span can be read, too."""
+
+    def span(self, at: int, end: int) -> AsyncIterator[bytes]:
+        """Yield the bytes from `at` up to, and not with, `end`.
+
+        Raises: BodyBroken when they are not all to be had.
+        """
+        ...
+
+
 class Spool:
     """A folder for bodies under way, and the threads that work in it."""
 
-    def __init__(self, folder: Path, pool: Executor) -> None:
+    def __init__(self, folder: Path, pool: Executor, *, free_bytes_min: int = 0) -> None:
         self.folder = folder
         self.pool = pool
+        self._free_bytes_min = free_bytes_min
+
+    def ensure_room(self) -> None:
+        """Return if there is more free on the disk than others need.
+
+        Raises: OSError.
+        """
+        disk = os.statvfs(self.folder)
+        if disk.f_bavail * disk.f_frsize < self._free_bytes_min:
+            raise OSError(errno.ENOSPC, "what is free is for others")
 
     async def run(self, work: Callable[[], T]) -> T:
         """Do blocking work on a thread."""
         return await asyncio.get_running_loop().run_in_executor(self.pool, work)
-
-
-class GrowingBody:
-    """A body under way, from one writer to any number of readers."""
-
-    def __init__(self, spool: Spool, *, keep_bytes_max: int) -> None:
-        self._spool = spool
-        self._keep_bytes_max = keep_bytes_max
-        self._digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
-        self._tail = bytearray()
-        self._tail_at = 0
-        self._file: int | None = None
-        self._path: Path | None = None
-        self._readers: set[BodyReader] = set()
-        self._moved = asyncio.Event()
-        self._read_on = asyncio.Event()
-        self._owned = True
-        self.size_bytes = 0
-        self.expected_bytes: int | None = None
-        self.keeping = True
-        self.done = False
-        self.broken = False
-
-    def reader(self) -> "BodyReader":
-        """Return a reader that begins at the beginning."""
-        reader = BodyReader(self)
-        self._readers.add(reader)
-        return reader
-
-    @property
-    def wanted(self) -> bool:
-        """Whether anybody reads it now."""
-        return bool(self._readers)
-
-    def stop_keeping(self) -> None:
-        """Turn into a window: this body is not for the store."""
-        self.keeping = False
-
-    async def append(self, data: bytes) -> None:
-        """Take what came next; returns when there is room for more.
-
-        Raises: BodyBroken when it is not kept and nobody reads it.
-        """
-        self._tail += data
-        self.size_bytes += len(data)
-        self._tell()
-        if self.keeping and self.size_bytes > self._keep_bytes_max:
-            self.stop_keeping()
-        if not self.keeping:
-            await self._wait_readers()
-        elif len(self._tail) > MEMORY_BYTES:
-            await self._spill()
-
-    async def finish(self) -> None:
-        """State that all has come."""
-        if self.keeping and self._file is not None:
-            await self._spill()
-        elif self.keeping:
-            self._digest.update(self._tail)
-        self.done = True
-        self._tell()
-
-    def fail(self) -> None:
-        """State that the rest will not come."""
-        if not self.done:
-            self.broken = True
-            self._tell()
-
-    def content(self) -> bytes | Spooled:
-        """Return the whole body, for the store; of a file the store becomes the owner."""
-        if self._path is None:
-            return bytes(self._tail)
-        found, self._path = Spooled(self._path, self.size_bytes), None
-        return found
-
-    def digest(self) -> str:
-        """Return the hash of the whole body, once it is done."""
-        return self._digest.hexdigest()
-
-    def leave(self) -> None:
-        """State that the writer is through with it; what it holds goes when the last reader does."""
-        self._owned = False
-        self._tidy()
-
-    def _tell(self) -> None:
-        self._moved.set()
-        self._moved = asyncio.Event()
-
-    async def _spill(self) -> None:
-        data = bytes(self._tail)
-        try:
-            await self._spool.run(partial(self._write, data))
-        except OSError:  # the disk is full or gone: the browsers still get their answer
-            self.stop_keeping()
-            return
-        del self._tail[: len(data)]
-        self._tail_at += len(data)
-
-    def _write(self, data: bytes) -> None:
-        if self._file is None:
-            self._file, name = tempfile.mkstemp(dir=self._spool.folder)
-            self._path = Path(name)
-        left = memoryview(data)
-        at = self._tail_at
-        while left:
-            written = os.pwrite(self._file, left, at)
-            left, at = left[written:], at + written
-        self._digest.update(data)
-
-    async def _wait_readers(self) -> None:
-        while True:
-            if not self._readers:
-                raise BodyBroken
-            lowest = min(reader.offset for reader in self._readers)
-            if lowest > self._tail_at:
-                del self._tail[: lowest - self._tail_at]
-                self._tail_at = lowest
-            if self.size_bytes - lowest <= WINDOW_BYTES:
-                return
-            self._read_on.clear()
-            await self._read_on.wait()
-
-    async def read(self, offset: int) -> bytes:
-        """Return a piece from `offset` on, which has come already."""
-        if offset >= self._tail_at or self._file is None:
-            at = offset - self._tail_at
-            return bytes(self._tail[at : at + PIECE_BYTES])
-        size_bytes = min(PIECE_BYTES, self._tail_at - offset)
-        return await self._spool.run(partial(os.pread, self._file, size_bytes, offset))
-
-    async def wait_more(self) -> None:
-        """Return when something has come, or nothing will."""
-        await self._moved.wait()
-
-    def drop(self, reader: "BodyReader") -> None:
-        """Count a reader no longer."""
-        self._readers.discard(reader)
-        self._read_on.set()
-        self._tidy()
-
-    def has_read(self) -> None:
-        """Take note that a reader went on."""
-        self._read_on.set()
-
-    def _tidy(self) -> None:
-        if self._owned or self._readers or self._file is None:
-            return
-        file, self._file = self._file, None
-        path, self._path = self._path, None
-        self._spool.pool.submit(_gone, file, path)
-
-
-class BodyReader:
-    """One reader of a growing body."""
-
-    live = True
-
-    def __init__(self, body: GrowingBody) -> None:
-        self._body = body
-        self.offset = 0
-
-    @property
-    def size_bytes(self) -> int | None:
-        """Return how long the body is to be, if that is known."""
-        return self._body.size_bytes if self._body.done else self._body.expected_bytes
-
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """Yield the body as it comes."""
-        body = self._body
-        while True:
-            if self.offset < body.size_bytes:
-                piece = await body.read(self.offset)
-                self.offset += len(piece)
-                body.has_read()
-                yield piece
-            elif body.broken:
-                raise BodyBroken
-            elif body.done:
-                return
-            else:
-                await body.wait_more()
-
-    def close(self) -> None:
-        """Read no more."""
-        self._body.drop(self)
 
 
 class HeldBody:
@@ -254,10 +85,14 @@ class HeldBody:
         self.data = data
         self.size_bytes = len(data)
 
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """Yield the body."""
-        if self.data:
-            yield self.data
+    def pieces(self) -> AsyncIterator[bytes]:
+        """Yield the body, piece by piece: what a slow phone has not read yet lies in memory once more."""
+        return self.span(0, self.size_bytes)
+
+    async def span(self, at: int, end: int) -> AsyncIterator[bytes]:
+        """Yield a span of it."""
+        for begin in range(at, end, PIECE_BYTES):
+            yield self.data[begin : min(begin + PIECE_BYTES, end)]
 
     def close(self) -> None:
         """There is nothing to let go of."""
@@ -273,11 +108,14 @@ class FileBody:
         self._spool = spool
         self.size_bytes = size_bytes
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    def pieces(self) -> AsyncIterator[bytes]:
         """Yield the body."""
-        at = 0
-        while at < self.size_bytes and self._file is not None:
-            piece = await self._spool.run(partial(os.pread, self._file, PIECE_BYTES, at))
+        return self.span(0, self.size_bytes)
+
+    async def span(self, at: int, end: int) -> AsyncIterator[bytes]:
+        """Yield a span of it."""
+        while at < end and self._file is not None:
+            piece = await self._spool.run(partial(os.pread, self._file, min(PIECE_BYTES, end - at), at))
             if not piece:
                 raise BodyBroken
             at += len(piece)
@@ -287,10 +125,11 @@ class FileBody:
         """Close the file."""
         if self._file is not None:
             file, self._file = self._file, None
-            self._spool.pool.submit(_gone, file, None)
+            self._spool.pool.submit(let_go, file, None)
 
 
-def _gone(file: int, path: Path | None) -> None:
+def let_go(file: int, path: Path | None) -> None:
+    """Close a file, and have it no more where it has a name."""
     with suppress(OSError):
         os.close(file)
     if path is not None:

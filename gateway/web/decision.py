@@ -11,16 +11,18 @@ from dataclasses import dataclass
 
 from gateway.web.asking import Ask, Wishes, wishes_of
 from gateway.web.fields import delta_seconds, directives
+from gateway.web.policy import Policy, policy
 from gateway.web.status import Forwarded
 from gateway.web.stored import StoredResponse
 from gateway.web.validating import has_validator
 from gateway.web.variants import Selection
 
 LINK_DOWN = "link-down"
-_FORBID_STALE = frozenset({"must-revalidate", "proxy-revalidate", "s-maxage", "no-cache"})  # §4.2.4
+_STRICT = ("must-revalidate", "proxy-revalidate", "no-cache")  # forbid stale answers, RFC 5861's too
+_FORBID_STALE = (*_STRICT, "s-maxage")  # §4.2.4, §5.2.2.10
 _NO_ANSWER = frozenset(
     {502, 503, 504}
-)  # an origin's own gateway that got none; RFC 5861 §4 adds 500 where it is asked for
+)  # an origin's own gateway that got none; RFC 5861 §4 adds 500 if it is asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +91,25 @@ def stale_instead(stored: StoredResponse, ask: Ask, *, now_s: float, link_down: 
     """
     if link_down:
         return True
-    said = directives(stored.fields)
-    grace_s = delta_seconds(said.get("stale-if-error")) or delta_seconds(directives(ask.fields).get("stale-if-error"))
-    if grace_s is not None and -stored.ttl_s(now_s) <= grace_s and not _strict(said):
+    if stored.status >= 500 and status is not None:
+        return False  # an error of before is no better than that of now
+    governing = _of(stored)
+    asked_s = delta_seconds(directives(ask.fields).get("stale-if-error"))
+    grace_s = max(governing.seconds("stale-if-error") or 0, asked_s or 0)
+    if grace_s and -stored.ttl_s(now_s) <= grace_s and not governing.has(*_STRICT):
         return status is None or status == 500 or status in _NO_ANSWER
-    return not said.keys() & _FORBID_STALE and (status is None or status in _NO_ANSWER)
+    return not governing.has(*_FORBID_STALE) and (status is None or status in _NO_ANSWER)
 
 
 def _fresh_enough(stored: StoredResponse, wishes: Wishes, now_s: float) -> bool:
     """§4.2 and the request directives of §5.2.1 that ask for more."""
-    left_s = stored.ttl_s(now_s)
-    if left_s <= 0 or wishes.no_cache or "no-cache" in directives(stored.fields):  # §5.2.1.4, §5.2.2.4
+    left_s, governing = stored.ttl_s(now_s), _of(stored)
+    if left_s <= 0 or wishes.no_cache or governing.has("no-cache"):  # §5.2.1.4, §5.2.2.4
         return False
+    if wishes.max_age_s == 0 and governing.has("immutable"):
+        # RFC 8246 §2: what a browser's plain reload asks for (max-age=0) cannot have changed, and a weak link is not
+        # asked. A forced reload (no-cache) still asks the origin: it is what people do when a page looks wrong.
+        return True
     if wishes.max_age_s is not None and stored.age_s(now_s) > wishes.max_age_s:  # §5.2.1.1
         return False
     return wishes.min_fresh_s is None or left_s >= wishes.min_fresh_s  # §5.2.1.3
@@ -110,7 +119,7 @@ def _stale_is_wished(stored: StoredResponse, wishes: Wishes, now_s: float) -> bo
     """§5.2.1.2, as far as the origin allows it."""
     if wishes.max_stale_s is None or wishes.no_cache or stored.invalid:
         return False
-    if directives(stored.fields).keys() & _FORBID_STALE:
+    if _of(stored).has(*_FORBID_STALE):
         return False
     young = wishes.max_age_s is None or stored.age_s(now_s) <= wishes.max_age_s + wishes.max_stale_s
     return young and 0 <= -stored.ttl_s(now_s) <= wishes.max_stale_s
@@ -118,13 +127,13 @@ def _stale_is_wished(stored: StoredResponse, wishes: Wishes, now_s: float) -> bo
 
 def _refreshed_behind(stored: StoredResponse, wishes: Wishes, now_s: float) -> bool:
     """RFC 5861 §3: stale-while-revalidate, where neither side wants to wait for the truth."""
-    said = directives(stored.fields)
-    window_s = delta_seconds(said.get("stale-while-revalidate"))
+    governing = _of(stored)
+    window_s = governing.seconds("stale-while-revalidate")
     if window_s is None or stored.invalid or wishes.no_cache or wishes.max_age_s is not None or wishes.min_fresh_s:
         return False
-    return not _strict(said) and 0 <= -stored.ttl_s(now_s) <= window_s
+    # s-maxage forbids stale answers too (§5.2.2.10), but not those that its origin allows in the same breath
+    return not governing.has(*_STRICT) and 0 <= -stored.ttl_s(now_s) <= window_s
 
 
-def _strict(said: dict[str, str | None]) -> bool:
-    """s-maxage forbids stale answers too (§5.2.2.10), but not those that its origin allows in the same breath."""
-    return bool(said.keys() & (_FORBID_STALE - {"s-maxage"}))
+def _of(stored: StoredResponse) -> Policy:
+    return policy(stored.fields, stored.site)

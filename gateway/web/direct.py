@@ -7,23 +7,32 @@ at the origin has what is stored of it validated before its next use.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 from aiohttp import web
 
 from gateway.backhaul.link import Share
 from gateway.errors import GatewayError, LinkDown
 from gateway.web.asking import SAFE, Ask
-from gateway.web.coding import recoding
 from gateway.web.faults import OriginSilent
 from gateway.web.fetch import HEAD_S_MAX
-from gateway.web.fields import Fields, first
+from gateway.web.fields import Fields, dated, first
 from gateway.web.forwarding import for_origin
+from gateway.web.freshness import Times
+from gateway.web.groups import changed_groups
+from gateway.web.interim import to_browser
 from gateway.web.means import Means, Route, accepted_by
 from gateway.web.origin import Reply
+from gateway.web.query import normalised
+from gateway.web.resuming import as_it_was_asked
+from gateway.web.saver.coding import Recoding, recoding
 from gateway.web.statistics import Counters
 from gateway.web.status import Forwarded, forwarded
-from gateway.web.target import same_origin
+from gateway.web.storing import may_store
+from gateway.web.target import origin_of, same_origin
 from gateway.web.upload import Upload
+from gateway.web.validating import retold
+from gateway.web.variants import select
 
 
 async def direct(means: Means, request: web.BaseRequest, ask: Ask, route: Route, why: Forwarded) -> web.StreamResponse:
@@ -31,7 +40,9 @@ async def direct(means: Means, request: web.BaseRequest, ask: Ask, route: Route,
 
     Raises: GatewayError where there is no answer.
     """
-    fields = for_origin(ask.fields, means.name, as_asked=True)
+    fields = for_origin(ask.fields, means.name, as_asked=True, version=ask.version)
+    if ask.method == "GET" and first(ask.fields, "range") is not None:
+        fields = as_it_was_asked(fields, ask.fields)
     async with AsyncExitStack() as stack:
         share = stack.enter_context(means.backhaul.share(route.traffic_class))
         upload = None
@@ -39,17 +50,27 @@ async def direct(means: Means, request: web.BaseRequest, ask: Ask, route: Route,
             upload = Upload(request, share, size_bytes_max=means.request_bytes_max, silence_s=means.silence_s)
             if upload.size_bytes is not None:
                 fields = (*fields, ("Content-Length", str(upload.size_bytes)))
-        reply = await _reply(stack, means, ask, route, fields, share, upload)
+        requested_s = means.clock.wall_s()
+        reply = await _reply(stack, means, request, ask, route, fields, share, upload)
+        if ask.method == "HEAD" and reply.status == 200:
+            await _retell(means, ask, reply, Times(requested_s, means.clock.wall_s()))
         if ask.method not in SAFE and reply.status < 400:
             await _invalidate(means, ask, reply.fields)
         means.counters.misses += 1
         told = means.told(reply.fields, route, forwarded(why, reply.status))
-        done = recoding(told, reply.size_bytes, accepted_by(ask))
+        done = Recoding() if reply.status == 206 else recoding(told, reply.size_bytes, accepted_by(ask))
         return await means.send(request, reply.status, told, _Counted(reply, means.counters), done)
 
 
 async def _reply(
-    stack: AsyncExitStack, means: Means, ask: Ask, route: Route, fields: Fields, share: Share, upload: Upload | None
+    stack: AsyncExitStack,
+    means: Means,
+    request: web.BaseRequest,
+    ask: Ask,
+    route: Route,
+    fields: Fields,
+    share: Share,
+    upload: Upload | None,
 ) -> Reply:
     link = route.client.link(ask.url)
     pieces = upload.pieces() if upload else None
@@ -57,7 +78,8 @@ async def _reply(
         async with asyncio.timeout(None if upload else HEAD_S_MAX) as deadline:
             if upload:
                 upload.deadline = deadline
-            exchange = route.client.exchange(ask.method, ask.url, fields, share, link, pieces)
+            tell = to_browser(request, means.name)
+            exchange = route.client.exchange(ask.method, ask.url, fields, share, link, pieces, tell)
             return await stack.enter_async_context(exchange)
     except TimeoutError as exc:
         link.silent()
@@ -69,11 +91,28 @@ async def _reply(
             upload.deadline = None  # an origin may answer before it has read all
 
 
+async def _retell(means: Means, ask: Ask, reply: Reply, times: Times) -> None:
+    """RFC 9111 §4.3.5: what HEAD brings is true of the stored answer too, or shows that it is none any more."""
+    stored = select(await means.store.shelf(ask.site, ask.url), ask.fields, times.received_s).stored
+    if stored is None:
+        return
+    fields = dated(reply.fields, times.received_s)
+    if stored.status == 200 and may_store("GET", ask.fields, 200, fields, ask.site):
+        await means.store.freshen(retold(stored, fields, times, ask.fields))
+    else:
+        await means.store.freshen(replace(stored, invalid=True))
+
+
 async def _invalidate(means: Means, ask: Ask, fields: Fields) -> None:
     """RFC 9111 §4.4: the resource, and those of its origin that the answer points to, may have changed."""
     pointed = (same_origin(ask.url, first(fields, name)) for name in ("location", "content-location"))
-    for each in dict.fromkeys([ask.url, *(found for found in pointed if found)]):
+    for each in dict.fromkeys([ask.url, *(normalised(found, ask.rules) for found in pointed if found)]):
         await means.store.invalidate(ask.site, each)
+        likewise = means.fetches.alike.find(ask.site, each)
+        if likewise is not None:
+            await means.store.invalidate(ask.site, likewise)
+    for group in sorted(changed_groups(fields)):  # RFC 9875 §3
+        await means.store.invalidate_group(ask.site, origin_of(ask.url), group)
 
 
 class _Counted:

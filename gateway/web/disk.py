@@ -1,245 +1,221 @@
-"""The disk keeps answers over restarts, never runs what it finds, and loses an answer rather than serve a wrong one.
+"""The disk keeps answers over restarts, and loses an answer rather than serve a wrong one.
 
-diskcache unpickles rows that say they are pickled (CVE-2025-69872), so `PlainDisk` refuses pickle both ways, and opens
-no file but those it could have named itself. A row carries its own seal, a body its length and hash. A body that was
-received into a file is adopted by renaming it. An index that SQLite finds broken is set aside, and a new one begun: it
-is a cache.
+A row carries its own seal, a body its length and hash. What is on a shelf has its body, and no body stays that is on
+none: a change of a shelf takes its bodies, parts and renditions along.
 
-All of it runs on one thread (`Store` sees to that), so a change of a shelf reads and writes without anybody in between.
+All of it runs on one thread (`Store` sees to that), so a change reads and writes without anybody in between.
 """
 
-import contextlib
-import hashlib
 import os
-import re
-import shutil
-import sqlite3
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import BinaryIO
 
-import structlog
-from diskcache import Cache, Disk, Timeout
-from diskcache.core import MODE_BINARY, MODE_PICKLE, MODE_TEXT, UNKNOWN
+from gateway.clock import Clock, SystemClock
+from gateway.web.eviction import bonus_s
+from gateway.web.parts import later, like, place_for, with_part, without_part
+from gateway.web.store_body import DIGEST_BYTES, cut, digest, digest_of, size_of, verified
+from gateway.web.store_gathered import GatheredIndex
+from gateway.web.store_rows import NotPlain, PlainDisk, Spooled
+from gateway.web.store_space import Space
+from gateway.web.stored import BodyRef, Part, Shelf, StoredResponse, invalidated, put_on, sealed, unsealed
 
-from gateway.web.stored import BodyRef, Shelf, StoredResponse, invalidated, put_on, read_shelf, write_shelf
+__all__ = ["DIGEST_BYTES", "DiskTier", "NotPlain", "PlainDisk", "Spooled", "digest", "digest_of", "verified"]
 
 FILE_BYTES_MIN = 32_768  # smaller bodies lie in the index itself
-DIGEST_BYTES = 16
-_CHUNK_BYTES = 1_048_576
-_FILE = re.compile(r"[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{28}\.val")
-T = TypeVar("T")
-_log = structlog.get_logger("web")
-
-
-class NotPlain(ValueError):
-    """A value or a row that is neither bytes, text nor a number."""
-
-
-@dataclass(frozen=True, slots=True)
-class Spooled:
-    """A body in a file of ours, on the same file system."""
-
-    path: Path
-    size_bytes: int
-
-
-class PlainDisk(Disk):  # type: ignore[misc]  # diskcache has no types
-    """Stores bytes, text and numbers as they are, and nothing else."""
-
-    def put(self, key: object) -> tuple[Any, bool]:
-        """Return the key as it is stored."""
-        _only_plain(key)
-        stored, raw = super().put(key)
-        if not raw:
-            raise NotPlain
-        return stored, True
-
-    def get(self, key: object, raw: object) -> Any:
-        """Return a key as it was."""
-        if not raw:
-            raise NotPlain
-        return super().get(key, raw)
-
-    def store(self, value: object, read: bool, key: object = UNKNOWN) -> tuple[int, int, str | None, Any]:
-        """Store a plain value, or adopt a file."""
-        if isinstance(value, Spooled):
-            name, path = self.filename(key, value)
-            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-            os.rename(value.path, path)
-            return value.size_bytes, MODE_BINARY, name, None
-        _only_plain(value)
-        stored: tuple[int, int, str | None, Any] = super().store(value, False, key=key)
-        if stored[1] == MODE_PICKLE:
-            raise NotPlain
-        return stored
-
-    def fetch(self, mode: int, filename: str | None, value: object, read: bool) -> Any:
-        """Return a plain value, or a file of ours, open."""
-        if mode == MODE_PICKLE or (mode in {MODE_BINARY, MODE_TEXT} and not _FILE.fullmatch(filename or "")):
-            raise NotPlain
-        return super().fetch(mode, filename, value, read)
-
-    def remove(self, file_path: str) -> None:
-        """Remove a file of ours."""
-        if _FILE.fullmatch(file_path):
-            super().remove(file_path)
-
-
-def _only_plain(value: object) -> None:
-    small = type(value) is int and -(2**63) <= value < 2**63
-    if not small and type(value) not in {bytes, str, float}:
-        raise NotPlain
 
 
 class DiskTier:
     """Shelves and bodies on disk. Every method blocks, and runs on the one thread that owns it."""
 
-    def __init__(self, folder: Path, size_bytes_max: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        size_bytes_max: int,
+        *,
+        free_bytes_min: int = 0,
+        batch_bytes_max: int = 0,
+        clock: Clock | None = None,
+    ) -> None:
         self._folder = folder
-        self._size_bytes_max = size_bytes_max
-        self._cache: Any = None
-        self.failures_in_a_row = 0  # of the disk; a broken row counts as one
+        self.rows = GatheredIndex(folder, batch_bytes_max=batch_bytes_max, clock=clock or SystemClock())
+        self.space = Space(folder, self.rows, size_bytes_max=size_bytes_max, free_bytes_min=free_bytes_min)
+
+    @property
+    def failures_in_a_row(self) -> int:
+        """How often reading and writing have failed since they last did not; a broken row counts as one."""
+        return self.rows.failures_in_a_row
 
     def open(self) -> None:
-        """Have an index, the old one if it can be read."""
+        """Have an index, the old one if it can be read.
+
+        Raises: OSError where the folder cannot be used.
+        """
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder.chmod(0o700)
-        try:
-            self._cache = self._opened()
-        except (sqlite3.DatabaseError, ValueError, TypeError):
-            self._set_aside()
-            self._cache = self._opened()
+        self.space.load_pins()
+        self.rows.open()
 
     def close(self) -> None:
-        """Let go of the index."""
-        if self._cache is not None:
-            self._cache.close()
-            self._cache = None
+        """Write what waits, and let go of the index."""
+        self.rows.close()
+
+    def sync(self) -> None:
+        """Have what is written outlast a power cut; on any thread, so that the index need not wait for the disk.
+
+        Raises: OSError.
+        """
+        log = os.open(self._folder / "index" / "cache.db-wal", os.O_RDONLY)
+        try:
+            os.fdatasync(log)
+        finally:
+            os.close(log)
+
+    def count(self) -> tuple[int, int]:
+        """Return how many answers there are, and their bytes."""
+        self.rows.guarded(self.rows.measure)
+        return self.rows.answers, self.rows.size_bytes
 
     def shelf(self, key: str) -> Shelf:
         """Return what is stored for a URL; nothing where the row is missing or broken."""
-        return self._guarded(lambda: read_shelf(self._cache.get(_shelf(key)))) or ()
+        return self.rows.guarded(lambda: self.rows.shelf(key)) or ()
 
-    def keep(self, key: str, stored: StoredResponse, content: bytes | Spooled | None) -> Shelf | None:
-        """Store an answer, with its body unless that is there; return the shelf, or None where the disk would not."""
+    def keep(self, key: str, stored: StoredResponse, content: bytes | Spooled, *, cost_s: float = 0.0) -> Shelf | None:
+        """Store an answer and its body; return the shelf, or None where the disk would not."""
 
         def work() -> Shelf:
-            before = self.shelf(key)
-            if content is not None:
-                self._cache.set(stored.body.key, content)
-            else:
-                for part in stored.parts:
-                    self._touch(part.body.key)
-            after = put_on(before, stored)
-            self._cache.set(_shelf(key), write_shelf(after))
-            for gone in _bodies(before) - _bodies(after):
-                self._cache.delete(gone)
-            return after
+            before = self.rows.shelf(key)
+            self._put_body(stored.body.key, content)
+            return self._put(key, before, put_on(before, stored), cost_s)
 
-        return self._guarded(work)
+        return self.rows.guarded(work, writes=True) if self._has_room(content) else None
+
+    def add_part(
+        self, key: str, stored: StoredResponse, at: int, content: bytes | Spooled, found: str, *, cost_s: float = 0.0
+    ) -> Shelf | None:
+        """Store a stretch of an answer, less what is there of it; return the shelf, or None where that failed.
+
+        `found` is the hash of the content.
+        """
+
+        def work() -> Shelf | None:
+            before = self.rows.shelf(key)
+            now = like(before, stored) or replace(stored, parts=())
+            place = place_for(now, at, size_of(content))
+            if place is None:
+                return before if now.parts else None
+            start, end = place
+            news, its_digest = content, found
+            if (start, end) != (at, at + size_of(content)):
+                news = cut(content, start - at, end - at)
+                its_digest = digest_of(news)
+            ref = BodyRef(f"body {key} {its_digest}", end - start, its_digest)
+            self._put_body(ref.key, news)
+            return self._put(key, before, put_on(before, with_part(later(now, stored), start, ref)), cost_s)
+
+        return self.rows.guarded(work, writes=True) if self._has_room(content) else None
+
+    def drop_part(self, key: str, part: Part) -> Shelf:
+        """Forget a stretch of an answer, and the answer where that was all of it."""
+
+        def work() -> Shelf:
+            before = self.rows.shelf(key)
+            now = next((each for each in before if part in each.parts), None)
+            if now is None:
+                return before
+            left = without_part(now, part)
+            return self._put(
+                key, before, tuple(left if each is now else each for each in before if each is not now or left.parts)
+            )
+
+        return self.rows.guarded(work, writes=True) or ()
+
+    def freshen(self, key: str, stored: StoredResponse) -> Shelf | None:
+        """Store what a 304 changed of an answer that is there still; return the shelf, or None where that failed."""
+
+        def work() -> Shelf:
+            before = self.rows.shelf(key)
+            like = sorted(before, key=lambda each: each.vary != stored.vary)  # a 304 may change what it depends on
+            now = next((each for each in like if set(each.parts) & set(stored.parts)), None)
+            if now is None or now.size_bytes != stored.size_bytes:
+                return before  # it went, or another came, while its origin was asked
+            return self._put(key, before, put_on(before, replace(stored, parts=now.parts)))
+
+        return self.rows.guarded(work, writes=True)
 
     def invalidate(self, key: str) -> Shelf:
         """Have every answer of a URL validated before its next use."""
 
         def work() -> Shelf:
-            shelf = invalidated(self.shelf(key))
-            if shelf:
-                self._cache.set(_shelf(key), write_shelf(shelf))
-            return shelf
+            before = self.rows.shelf(key)
+            return self._put(key, before, invalidated(before)) if before else ()
 
-        return self._guarded(work) or ()
+        return self.rows.guarded(work, writes=True) or ()
 
     def body(self, ref: BodyRef) -> bytes | BinaryIO | None:
         """Return a body, whole, or as an open file of the right length for `verified` to judge; or None."""
 
         def work() -> bytes | BinaryIO | None:
-            found = self._cache.get(ref.key, read=True)
-            if isinstance(found, bytes):
-                return found if digest(found) == ref.digest else None
-            if found is None or not hasattr(found, "fileno"):
-                return None
+            found = self.rows.row(ref.key)
+            if found is None or isinstance(found, bytes):
+                return found if found is not None and digest(found) == ref.digest else None
             if os.fstat(found.fileno()).st_size == ref.size_bytes:
-                return found  # type: ignore[no-any-return]
+                return found
             found.close()
             return None
 
-        return self._guarded(work)
+        return self.rows.guarded(work)
+
+    def rendition(self, name: str) -> bytes | None:
+        """Return a rendition of a body, whole, or None."""
+
+        def work() -> bytes | None:
+            found = self.rows.row(name)
+            if found is None or isinstance(found, bytes):
+                return unsealed(found, name)
+            with found:
+                return unsealed(found.read(), name)
+
+        return self.rows.guarded(work)
+
+    def keep_rendition(self, key: str, body: str, name: str, data: bytes) -> bool:
+        """Store a rendition of a body that is stored; says whether that is so now."""
+
+        def work() -> bool:
+            if not any(part.body.key == body for each in self.rows.shelf(key) for part in each.parts):
+                return False
+            self._put_body(f"{body} {name}", sealed(data, f"{body} {name}"))
+            self.rows.write_if_many()
+            return True
+
+        return self._has_room(data) and bool(self.rows.guarded(work, writes=True))
+
+    def use(self, keys: set[str]) -> None:
+        """Have URLs count as used now."""
+        self.rows.batch.used |= keys
 
     def drop(self, key: str) -> None:
         """Forget a URL."""
-        shelf = self.shelf(key)
-        self._guarded(lambda: [self._cache.delete(each) for each in (_shelf(key), *_bodies(shelf))])
+        self.space.remove([key])
 
-    def count(self) -> tuple[int, int]:
-        """Return how many rows there are, and their bytes."""
-        return self._guarded(lambda: (len(self._cache), int(self._cache.volume()))) or (0, 0)
+    def _has_room(self, content: bytes | Spooled) -> bool:
+        """Whoever has not made room beforehand gets what one step makes."""
+        before = len(self.space.evicted)
+        if self.space.make(size_of(content), is_there=isinstance(content, Spooled)):
+            return True
+        if len(self.space.evicted) == before:
+            self.rows.refuse()
+        return False
 
-    def _touch(self, key: str) -> None:
-        """A body that was confirmed by its origin counts as used; else what is served from memory would go first."""
-        found = self._cache.get(key, read=True)
-        if hasattr(found, "close"):
-            found.close()
-
-    def _guarded(self, work: Callable[[], T]) -> T | None:
-        """Run `work`; a broken row or file is None, a broken index is replaced, a full disk is None."""
-        try:
-            done = work()
-        except (NotPlain, Timeout, OSError, sqlite3.OperationalError) as exc:
-            _log.warning("store.missed", error=type(exc).__name__)
-            self.failures_in_a_row += 1
-        except sqlite3.DatabaseError:
-            self._set_aside()
-            self._cache = self._opened()
-            self.failures_in_a_row += 1
+    def _put_body(self, name: str, content: bytes | Spooled) -> None:
+        disk = self.rows.index.disk
+        if isinstance(content, Spooled):
+            self.rows.batch.put_row(name, disk.adopt(content))
         else:
-            self.failures_in_a_row = 0
-            return done
-        return None
+            self.rows.batch.put_row(name, disk.file(content) if len(content) >= FILE_BYTES_MIN else content)
 
-    def _opened(self) -> Any:
-        return Cache(
-            str(self._folder / "index"),
-            disk=PlainDisk,
-            size_limit=self._size_bytes_max,
-            eviction_policy="least-recently-used",
-            disk_min_file_size=FILE_BYTES_MIN,
-            statistics=0,
-            cull_limit=10,
-        )
-
-    def _set_aside(self) -> None:
-        """Keep a broken index for whoever wants to know why, one of them; its bodies nobody can find any more."""
-        _log.error("store.index-broken")
-        with contextlib.suppress(sqlite3.Error):
-            self.close()
-        self._cache = None
-        index, aside = self._folder / "index", self._folder / "index.broken"
-        shutil.rmtree(aside, ignore_errors=True)
-        index.rename(aside)
-        for each in aside.iterdir():
-            if each.is_dir():
-                shutil.rmtree(each, ignore_errors=True)
-
-
-def digest(data: bytes) -> str:
-    """Return the hash of a body."""
-    return hashlib.blake2b(data, digest_size=DIGEST_BYTES).hexdigest()
-
-
-def verified(file: BinaryIO, ref: BodyRef) -> bool:
-    """Say whether a file holds the body that was stored."""
-    found = hashlib.blake2b(digest_size=DIGEST_BYTES)
-    while data := file.read(_CHUNK_BYTES):
-        found.update(data)
-    file.seek(0)
-    return found.hexdigest() == ref.digest
-
-
-def _bodies(shelf: Shelf) -> set[str]:
-    return {part.body.key for each in shelf for part in each.parts}
-
-
-def _shelf(key: str) -> str:
-    return f"shelf {key}"
+    def _put(self, key: str, before: Shelf, after: Shelf, cost_s: float = 0.0) -> Shelf:
+        size_bytes = sum(part.body.size_bytes for each in after for part in each.parts)
+        self.rows.put_shelf(key, before, after, bonus_s(cost_s, size_bytes) if cost_s else None)
+        self.rows.write_if_many()
+        return after

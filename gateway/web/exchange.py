@@ -6,32 +6,44 @@ answer is looked at before an error is.
 
 from copy import copy
 from dataclasses import replace
+from math import ceil
 from typing import assert_never
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
-from gateway.errors import GatewayError, LinkDown, OriginFault
-from gateway.web.answer import send_head_only, whole
-from gateway.web.asking import Ask
-from gateway.web.body import BodyReader, HeldBody, Source
-from gateway.web.coding import Recoding, recoded, recoding
+from gateway.errors import GatewayError, LinkDown
+from gateway.web.alike import alike
+from gateway.web.answer import send_head_only, sent_head
+from gateway.web.asking import Ask, wishes_of
+from gateway.web.banner import told_with_banner
+from gateway.web.bannered import bannered
+from gateway.web.body import HeldBody, SpanSource
 from gateway.web.decision import LINK_DOWN, Decision, Fetch, Refuse, Serve, Validate, decide, stale_instead
 from gateway.web.direct import direct
-from gateway.web.faults import BodyBroken, NotStored, OriginSilent
-from gateway.web.fetch import Arrived, Errand, Failed, Outcome, Validated
-from gateway.web.fetch import Fetch as Fetching
-from gateway.web.fields import without
+from gateway.web.errand import Arrived, Errand, Failed, Outcome, Validated, as_stored
+from gateway.web.errand import Fetch as Fetching
+from gateway.web.faults import NotStored, OriginSilent
+from gateway.web.fields import Fields, values, without
+from gateway.web.growing import BodyReader
+from gateway.web.interim import to_browser
 from gateway.web.means import Means, Route, accepted_by
+from gateway.web.ranged import with_ranges
+from gateway.web.saver.coding import Recoding, recoding
+from gateway.web.saver.telling import Answer, as_it_came, told_304
+from gateway.web.slices import Here
+from gateway.web.slicing import Slicing
+from gateway.web.spans import shortened, size_of, spans_of
 from gateway.web.status import Forwarded, forwarded, hit
-from gateway.web.stored import StoredResponse
+from gateway.web.stored import Shelf, StoredResponse
+from gateway.web.storing import to_store
 from gateway.web.target import peer_of
-from gateway.web.validating import holds_already, told_by_304
-from gateway.web.variants import select
+from gateway.web.validating import own_conditions, told_by_304
+from gateway.web.variants import select, siblings
 
 # How long a request waits for an origin when there is a stored answer that may be shown instead: a weak link answers a
 # validation in 1 s (three round trips of 300 ms), and nobody stares at a blank page for longer than this.
 STALE_PATIENCE_S = 3.0
-RECODED_BYTES_MAX = 1_048_576  # a body up to this size is coded once and held in memory
+_UNSATISFIABLE = 416
 
 
 class Exchange:
@@ -42,6 +54,9 @@ class Exchange:
         self._request = request
         self._ask = ask
         self._route = route
+        self._slicing = Slicing(means, ask, route)
+        self._changes = 0
+        self._others: Shelf = ()  # stored for other requests than this
 
     async def answer(self) -> web.StreamResponse:
         """Answer the request.
@@ -51,50 +66,102 @@ class Exchange:
         decision = await self._decide()
         match decision:
             case Serve(stored=stored, detail=detail, refresh=refresh):
-                source = await self._means.store.open(stored)
-                if source is None:  # damaged on disk, and forgotten by now
-                    return await self.answer()
-                if refresh:
-                    self._refresh(stored)
-                return await self._serve(stored, source, detail=detail)
+                return await self._from_store(stored, detail=detail, refresh=refresh)
             case Refuse(link_down=True):
                 self._means.backhaul.wanted(peer_of(self._ask.url))
                 raise LinkDown
             case Refuse():
                 raise NotStored
             case Validate(stored=stored, why=why):
-                return await self._fetched(why, stored, validate=True)
+                # a slice that is missing anyway says by its own validator whether the rest still holds
+                return await self._fetched(why, stored, validate=not self._slicing.lacks_first_byte(stored))
             case Fetch(why=why, stored=stored):
-                if self._ask.reusable and (self._ask.method == "GET" or stored is not None):
+                if self._ask.reusable and self._ask.method == "GET" and not self._slicing.goes_straight(stored):
                     return await self._fetched(why, stored, validate=False)
-                return await direct(self._means, self._request, self._ask, self._route, why)
+                return await self._direct(why, stored)
             case _:
                 assert_never(decision)
 
     async def _decide(self) -> Decision:
         means, ask = self._means, self._ask
+        self._changes = self._route.early.generations.changes  # before the store is looked at
         shelf = await means.store.shelf(ask.site, ask.url) if ask.reusable else ()
-        selection = select(shelf, ask.fields)
-        return decide(ask, selection, now_s=means.clock.wall_s(), link_down=means.backhaul.is_down)
+        now_s = means.clock.wall_s()
+        decision = decide(ask, select(shelf, ask.fields, now_s), now_s=now_s, link_down=means.backhaul.is_down)
+        self._others = siblings(shelf)
+        match decision:
+            case Fetch(stored=None) | Refuse() if ask.reusable:
+                return await self._likewise(now_s) or decision
+            case Serve(stored=stored) if self._slicing.lacks(stored):
+                return self._as_far_as_may_be(decision, stored)
+        return decision
+
+    def _as_far_as_may_be(self, decision: Decision, stored: StoredResponse) -> Decision:
+        """Refuse what would have to be fetched where nothing may be, before any of it is sent."""
+        down = self._means.backhaul.is_down
+        if not down and not wishes_of(self._ask.fields).only_if_cached:
+            return decision
+        nearer = shortened(self._ask, stored)
+        if nearer is None:
+            return Refuse(link_down=down)
+        self._ask, self._slicing = nearer, replace(self._slicing, ask=nearer)
+        return decision
+
+    async def _likewise(self, now_s: float) -> Serve | None:
+        """Return what serves from an answer to a URL that differs in nothing that matters (No-Vary-Search)."""
+        means, ask = self._means, self._ask
+        url = means.fetches.alike.find(ask.site, ask.url)
+        if url is None:
+            return None
+        chosen = select(await means.store.shelf(ask.site, url), ask.fields, now_s)
+        decision = decide(ask, chosen, now_s=now_s, link_down=means.backhaul.is_down)
+        fits = isinstance(decision, Serve) and alike(url, ask.url, decision.stored.fields)
+        if not isinstance(decision, Serve) or not fits or self._slicing.lacks(decision.stored):
+            return None
+        return decision
 
     def _refresh(self, stored: StoredResponse) -> None:
-        _, reader, _ = self._means.fetches.join(self._errand(stored, validate=True))
+        _, reader, _ = self._means.fetches.join(replace(self._errand(stored, validate=True), tell=None))
         reader.close()  # the store alone waits for it
 
     def _errand(self, stored: StoredResponse | None, *, validate: bool) -> Errand:
         ask, route = replace(self._ask, method="GET"), self._route
-        return Errand(ask, route.client, route.traffic_class, stored, validate)
+        tell = to_browser(self._request, self._means.name)
+        held = own_conditions(ask.fields) if stored is None else ()
+        others = self._others if stored is None else ()
+        errand = Errand(ask, route.client, route.traffic_class, stored, validate, tell, held=held, others=others)
+        return self._slicing.with_slice(errand)
+
+    async def _direct(self, why: Forwarded, stored: StoredResponse | None) -> web.StreamResponse:
+        try:
+            return await direct(self._means, self._request, self._ask, self._route, why)
+        except GatewayError as exc:
+            return await self._instead(stored, exc)
+
+    async def _from_store(
+        self, stored: StoredResponse, *, detail: str | None = None, status: str | None = None, refresh: bool = False
+    ) -> web.StreamResponse:
+        if self._slicing.lacks_first_byte(stored):
+            return await self._fetched(Forwarded.PARTIAL, stored, validate=False)
+        source = await self._slicing.open(stored)
+        if source is None:  # damaged on disk, and forgotten by now
+            return await self.answer()
+        if refresh:
+            self._refresh(stored)
+        return await self._serve(stored, source, detail=detail, status=status)
 
     async def _fetched(self, why: Forwarded, stored: StoredResponse | None, *, validate: bool) -> web.StreamResponse:
         errand = self._errand(stored, validate=validate)
         fetch, reader, began = self._means.fetches.join(errand)
         try:
             outcome = await self._wait(fetch, stored)
-            if not began and outcome is not None and not fetch.suits(self._ask):
+            while not began and outcome is not None and not (fetch.suits(self._ask) or _is_vain(errand, outcome)):
                 reader.close()
-                fetch, reader = self._means.fetches.begin(errand)
-                began, outcome = True, await self._wait(fetch, stored)
+                fetch, reader, began = self._means.fetches.join_again(errand, outcome)
+                outcome = await self._wait(fetch, stored)
             self._means.counters.collapsed += not began
+            if errand.spec and isinstance(outcome, Arrived) and (outcome.stretch or outcome.vain):
+                return await self._sliced(outcome, reader, why, stored, collapsed=not began)
             return await self._outcome(outcome, reader, why, stored, collapsed=not began)
         finally:
             reader.close()
@@ -111,7 +178,8 @@ class Exchange:
 
     def _may_be_stale(self, stored: StoredResponse, *, status: int | None) -> bool:
         now_s, down = self._means.clock.wall_s(), self._means.backhaul.is_down
-        return stale_instead(stored, self._ask, now_s=now_s, link_down=down, status=status)
+        allowed = stale_instead(stored, self._ask, now_s=now_s, link_down=down, status=status)
+        return allowed and not self._slicing.lacks(stored)
 
     async def _outcome(
         self,
@@ -128,14 +196,11 @@ class Exchange:
             case Failed(error=error):
                 return await self._instead(stored, error)
             case Validated(stored=fresh):
-                source = await self._means.store.open(fresh)
-                if source is None:  # its body is gone: now it is fetched
-                    return await self.answer()
                 self._means.counters.revalidated += 1
-                return await self._serve(fresh, source, status=forwarded(why, 304, collapsed=collapsed))
+                return await self._from_store(fresh, status=forwarded(why, 304, collapsed=collapsed))
             case Arrived(status=code):
                 if stored is not None and code >= 500 and self._may_be_stale(stored, status=code):
-                    source = await self._means.store.open(stored)
+                    source = await self._slicing.open(stored)
                     if source is not None:
                         return await self._serve(stored, source, detail=f"origin-{code}")
                 return await self._arrived(outcome, reader, why, collapsed=collapsed)
@@ -146,43 +211,90 @@ class Exchange:
         """Serve what is stored where the origin gave nothing; raise where that is not allowed, or not there."""
         source = None
         if stored is not None and self._may_be_stale(stored, status=None):
-            source = await self._means.store.open(stored)
+            source = await self._slicing.open(stored)
         if stored is None or source is None:
             raise copy(error)  # each browser's own: raising adds to it
         return await self._serve(stored, source, detail=LINK_DOWN if self._means.backhaul.is_down else error.code)
 
-    async def _serve(
-        self, stored: StoredResponse, source: Source, *, detail: str | None = None, status: str | None = None
+    async def _sliced(
+        self,
+        arrived: Arrived,
+        reader: BodyReader,
+        why: Forwarded,
+        stored: StoredResponse | None,
+        *,
+        collapsed: bool,
     ) -> web.StreamResponse:
-        means, now_s = self._means, self._means.clock.wall_s()
+        """Answer from a slice that has begun, or by the origin itself where slices do not serve this request."""
+        if arrived.status == _UNSATISFIABLE and not values(self._ask.fields, "if-range"):
+            return await self._arrived(arrived, reader, why, collapsed=collapsed)
+        if arrived.stretch is None or arrived.vain:
+            return await self._direct(why, stored)
+        known = as_stored(self._ask, arrived, arrived.stretch.size_bytes)
+        here = Here(arrived.stretch.span, reader, arrived.stretch.span.at)
+        status = forwarded(why, arrived.status, stored=arrived.shared, collapsed=collapsed)
+        return await self._serve(known, self._slicing.pieced(known, here), status=status)
+
+    async def _serve(
+        self, stored: StoredResponse, source: SpanSource, *, detail: str | None = None, status: str | None = None
+    ) -> web.StreamResponse:
+        means = self._means
+        now_s = float(ceil(means.clock.wall_s()))  # a whole second, so that all answers within it are the same
         ttl_s = stored.ttl_s(now_s)
-        means.counters.hits += 1
+        means.fetches.alike.learn(stored.site, stored.url, stored.fields)
+        lacked_bytes = size_of(self._slicing.lacks(stored))
+        means.counters.hits += not lacked_bytes
+        means.counters.misses += lacked_bytes > 0
         means.counters.served_stale += ttl_s <= 0 and status is None
-        means.counters.bytes_from_store += source.size_bytes or 0
+        means.counters.bytes_from_store += size_of(spans_of(self._ask, stored)) - lacked_bytes
         aged = (*without(stored.fields, {"age"}), ("Age", str(int(stored.age_s(now_s)))))  # RFC 9111 §5.1
-        told = means.told(aged, self._route, status or hit(ttl_s, detail))
+        how = status or (forwarded(Forwarded.PARTIAL) if lacked_bytes else hit(ttl_s, detail))
+        told = means.told(with_ranges(aged) if stored.status == 200 else aged, self._route, how)
         try:
-            if holds_already(self._ask.fields, stored.status, stored.fields, stored.times.received_s):
-                return await send_head_only(self._request, 304, told_by_304(told))
+            shown = await self._with_banner(stored, source, told, stored.age_s(now_s))
+            if shown is not None:
+                return shown
+            answer = Answer(stored.status, told, source.size_bytes, stored.times.received_s)
+            held = told_304(self._ask, self._route.pictures, answer)
+            if held is not None:
+                return await send_head_only(self._request, 304, told_by_304(held))
+            plain = as_it_came(self._ask, self._route.pictures, answer)
             done = recoding(told, source.size_bytes, accepted_by(self._ask))
-            if done.changes and isinstance(source, HeldBody) and len(source.data) <= RECODED_BYTES_MAX:
-                data = HeldBody(await self._recoded_once(stored, source, done))
-                return await means.send(self._request, stored.status, recoded(told, done), data, Recoding())
-            return await means.send(self._request, stored.status, told, source, done)
+            cut = self._slicing.cut(stored.status, plain, source, done)
+            if cut is not None:
+                return await means.send(self._request, *cut, Recoding())
+            saved = await means.saver.saved(stored, source, told, self._ask, self._route.pictures)
+            response = await means.send(self._request, stored.status, saved.fields, saved.source, saved.done)
+            final = saved.settled and not saved.done.changes and detail is None and status is None
+            final = final and not self._shows_age
+            if final and isinstance(saved.source, HeldBody):
+                self._teach(stored, response, saved.source.data)
+            return response
         finally:
             source.close()
 
-    async def _recoded_once(self, stored: StoredResponse, source: HeldBody, done: Recoding) -> bytes:
-        coding = done.encode or "identity"
-        held = self._means.store.recoded(stored, coding)
-        if held is not None:
-            return held
-        try:
-            data = await whole(source, done, self._means.pool, self._means.decoded_bytes_max)
-        except BodyBroken as exc:
-            raise OriginFault from exc  # it cannot be decoded
-        self._means.store.hold_recoded(stored, coding, data)
-        return data
+    @property
+    def _shows_age(self) -> bool:
+        return self._route.banner and self._means.backhaul.is_down
+
+    async def _with_banner(
+        self, stored: StoredResponse, source: SpanSource, told: Fields, age_s: float
+    ) -> web.StreamResponse | None:
+        """Send a page that says how old it is; None where it is to be sent as it is."""
+        ask, means = self._ask, self._means
+        page = await bannered(ask.method, ask.fields, stored, source, age_s, means.pool) if self._shows_age else None
+        if page is None:
+            return None
+        fields = told_with_banner(told)
+        done = recoding(fields, page.size_bytes, accepted_by(ask))
+        return await means.send(self._request, stored.status, fields, page, done)
+
+    def _teach(self, stored: StoredResponse, response: web.StreamResponse, body: bytes) -> None:
+        """Let the next request like this one be answered early."""
+        request = self._request
+        if request.method == "GET" and request.version == HttpVersion11:
+            target = request._message.path.encode("utf-8", "surrogateescape")
+            self._route.early.learn(target, request.raw_headers, stored, sent_head(response), body, self._changes)
 
     async def _arrived(
         self, arrived: Arrived, reader: BodyReader, why: Forwarded, *, collapsed: bool
@@ -190,8 +302,20 @@ class Exchange:
         means = self._means
         means.counters.misses += 1
         status = forwarded(why, arrived.status, stored=arrived.shared, collapsed=collapsed)
-        told = means.told(arrived.fields, self._route, status)
-        if holds_already(self._ask.fields, arrived.status, arrived.fields, arrived.times.received_s):
-            return await send_head_only(self._request, 304, told_by_304(told))
+        # what is for one browser (`private="…"`) is for the one that asked
+        fields = to_store(arrived.fields, self._ask.site) if collapsed else arrived.fields
+        told = means.told(fields, self._route, status)
+        answer = Answer(arrived.status, told, reader.size_bytes, arrived.times.received_s)
+        held = told_304(self._ask, self._route.pictures, answer)
+        if held is not None:
+            return await send_head_only(self._request, 304, told_by_304(held))
+        told = as_it_came(self._ask, self._route.pictures, answer)
         done = recoding(told, reader.size_bytes, accepted_by(self._ask))
+        cut = self._slicing.cut(arrived.status, told, reader, done)
+        if cut is not None:
+            return await means.send(self._request, *cut, Recoding())
         return await means.send(self._request, arrived.status, told, reader, done)
+
+
+def _is_vain(errand: Errand, outcome: Outcome) -> bool:
+    return errand.spec is not None and isinstance(outcome, Arrived) and outcome.vain

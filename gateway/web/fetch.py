@@ -8,127 +8,56 @@ and for `APART_S` nobody waits for that URL again.
 import asyncio
 from collections import OrderedDict
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import structlog
 
-from gateway.backhaul.classes import TrafficClass
 from gateway.backhaul.link import Backhaul
 from gateway.clock import Clock
 from gateway.errors import GatewayError, LinkDown, NoCapacity, OriginFault
-from gateway.web.asking import Ask
-from gateway.web.body import BodyReader, GrowingBody
+from gateway.web.alike import Likenesses
+from gateway.web.errand import Arrived, Errand, Failed, Fetch, Outcome, Validated, as_stored
 from gateway.web.faults import BodyBroken, OriginSilent
-from gateway.web.fields import Fields, dated, without
+from gateway.web.fields import Fields, dated, etag_of
 from gateway.web.forwarding import for_origin
 from gateway.web.freshness import Times
-from gateway.web.origin import Link, OriginClient, Reply
+from gateway.web.growing import BodyReader, GrowingBody
+from gateway.web.keeping import Fetched, Keeper, Plan
+from gateway.web.origin import Reply
+from gateway.web.resuming import as_slice, slice_sent
 from gateway.web.statistics import Counters
 from gateway.web.store import Store, body_key
 from gateway.web.stored import BodyRef, Part, StoredResponse
 from gateway.web.storing import may_store
-from gateway.web.validating import conditions, freshened, speaks_of
+from gateway.web.validating import freshened, speaks_of, spoken_of
 from gateway.web.variants import variant_of
 
 HEAD_S_MAX = 120.0  # for a head that comes byte by byte; silence has its own deadline
 APART_S = 60.0
 APART_MAX = 2_000  # URLs remembered so
 FETCHES_MAX = 400  # under way at once
+NEAR_BYTES = 524_288  # a byte so far ahead is waited for: 4 s at 1 Mbit/s
 FINISH_BYTES = 16_000_000  # what is still fetched for the store when no browser waits any more
-_NOT_MODIFIED = 304
+_OK, _PARTIAL, _NOT_MODIFIED = 200, 206, 304
+_NO_SLICES = "no slices"  # in the place of one: this URL's answers cannot be put together
 _log = structlog.get_logger("web")
-
-
-@dataclass(frozen=True, slots=True)
-class Errand:
-    """What is to be fetched, for whom, and the stored answer that it may confirm or replace."""
-
-    ask: Ask
-    client: OriginClient
-    traffic_class: TrafficClass
-    stored: StoredResponse | None = None
-    validate: bool = False
-
-    @property
-    def at(self) -> tuple[str, str]:
-        """Whose resource it is, and which."""
-        return self.ask.site, self.ask.url
-
-
-@dataclass(frozen=True, slots=True)
-class Arrived:
-    """The origin's answer has begun; its body is growing."""
-
-    status: int
-    fields: Fields
-    vary: Fields
-    times: Times
-    shared: bool  # it is being stored, and may serve others
-
-
-@dataclass(frozen=True, slots=True)
-class Validated:
-    """The stored answer still holds; here it is, freshened."""
-
-    stored: StoredResponse
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """No answer."""
-
-    error: GatewayError
-
-
-Outcome = Arrived | Validated | Failed
-
-
-class Fetch:
-    """One request under way."""
-
-    def __init__(self, errand: Errand, body: GrowingBody, link: Link, began_s: float) -> None:
-        self.errand = errand
-        self.body = body
-        self.link = link
-        self.began_s = began_s
-        self.outcome: Outcome | None = None
-        self.task: asyncio.Task[None] | None = None
-        self.waits_for_head: asyncio.Timeout | None = None
-        self._headed = asyncio.Event()
-
-    def tell(self, outcome: Outcome) -> None:
-        """Let everybody who waits know."""
-        if self.outcome is None:
-            self.outcome = outcome
-            self._headed.set()
-
-    async def wait(self, patience_s: float | None) -> Outcome | None:
-        """Return the outcome, or None when patience ends first."""
-        try:
-            async with asyncio.timeout(patience_s):
-                await self._headed.wait()
-        except TimeoutError:
-            return self.outcome
-        return self.outcome
-
-    def suits(self, ask: Ask) -> bool:
-        """Say whether the outcome is an answer to this request too (RFC 9111 §4.1)."""
-        match self.outcome:
-            case Arrived(shared=True, fields=fields, vary=vary):
-                return variant_of(fields, ask.fields) == vary
-            case Validated(stored=stored):
-                return variant_of(stored.fields, ask.fields) == stored.vary
-            case Failed():
-                return True
-        return False
 
 
 class Fetches:
     """All fetches of the room."""
 
     def __init__(
-        self, store: Store, backhaul: Backhaul, clock: Clock, counters: Counters, *, name: str, object_bytes_max: int
+        self,
+        store: Store,
+        backhaul: Backhaul,
+        clock: Clock,
+        counters: Counters,
+        *,
+        name: str,
+        object_bytes_max: int,
+        slice_bytes: int,
     ) -> None:
+        self.slice_bytes = slice_bytes
         self._store = store
         self._backhaul = backhaul
         self._clock = clock
@@ -137,8 +66,10 @@ class Fetches:
         self._object_bytes_max = object_bytes_max
         self._tasks: asyncio.TaskGroup | None = None
         self._open: set[Fetch] = set()
-        self._shared: dict[tuple[str, str], Fetch] = {}  # by site and URL
-        self._apart: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self.alike = Likenesses()
+        self._keeper = Keeper(store, object_bytes_max=object_bytes_max)
+        self._shared: dict[tuple[str, str, str], Fetch] = {}  # by site, URL and slice
+        self._apart: OrderedDict[tuple[str, str, str], float] = OrderedDict()
 
     @property
     def open(self) -> int:
@@ -175,6 +106,21 @@ class Fetches:
         fetch, reader = self.begin(errand, together=together)
         return fetch, reader, True
 
+    def join_again(self, errand: Errand, vain: Outcome) -> tuple[Fetch, BodyReader, bool]:
+        """Return the fetch for one who waited in vain; who has nothing to compare a 304 with may wait once more."""
+        if isinstance(vain, Arrived) and vain.status == _NOT_MODIFIED and not errand.held:
+            return self.join(errand)
+        return (*self.begin(errand), True)
+
+    def slices(self, site: str, url: str) -> bool:
+        """Say whether a URL may be fetched in slices, as far as is known."""
+        return self._apart.get((site, url, _NO_SLICES), 0.0) <= self._clock.now_s()
+
+    def nears(self, errand: Errand, position: int) -> bool:
+        """Say whether the whole is being fetched, and a byte of it is there or soon will be."""
+        whole = self._shared.get(replace(errand, spec=None).at)
+        return whole is not None and whole.body.keeping and position < whole.body.size_bytes + NEAR_BYTES
+
     def begin(self, errand: Errand, *, together: bool = False) -> tuple[Fetch, BodyReader]:
         """Begin a fetch; `together`: others may join.
 
@@ -188,14 +134,15 @@ class Fetches:
         self._open.add(fetch)
         if together:
             self._shared[errand.at] = fetch
+        fetch.mark = self._store.mark()
         fetch.task = self._tasks.create_task(self._carry(fetch), name="web fetch")
         return fetch, reader
 
     async def _carry(self, fetch: Fetch) -> None:
         """Bring what a fetch is for; whatever happens, everybody who waits is told."""
         try:
-            if await self._attempt(fetch, conditional=fetch.errand.validate):
-                await self._attempt(fetch, conditional=False)
+            if await self._attempt(fetch, fetch.errand.conditions):
+                await self._attempt(fetch, ())
         except GatewayError as exc:
             fetch.tell(Failed(exc))
         except BodyBroken:
@@ -209,17 +156,18 @@ class Fetches:
             fetch.body.fail()
             fetch.body.leave()
 
-    async def _attempt(self, fetch: Fetch, *, conditional: bool) -> bool:
+    async def _attempt(self, fetch: Fetch, asked: Fields) -> bool:
         """Send the request and take its answer; says whether to ask again without conditions."""
         errand, ask = fetch.errand, fetch.errand.ask
-        asked = conditions(errand.stored) if conditional and errand.stored else ()
-        fields = for_origin(ask.fields, self._name, conditions=asked)
+        fields = for_origin(ask.fields, self._name, conditions=asked, version=ask.version)
+        if errand.spec:
+            fields = as_slice(fields, errand.spec)
         async with AsyncExitStack() as stack:
             share = stack.enter_context(self._backhaul.share(errand.traffic_class))
             requested_s = self._clock.wall_s()
             try:
                 async with asyncio.timeout(HEAD_S_MAX) as fetch.waits_for_head:
-                    exchange = errand.client.exchange("GET", ask.url, fields, share, fetch.link)
+                    exchange = errand.client.exchange("GET", ask.url, fields, share, fetch.link, tell=errand.tell)
                     reply = await stack.enter_async_context(exchange)
             except TimeoutError as exc:
                 raise self._no_head(fetch) from exc
@@ -227,7 +175,7 @@ class Fetches:
                 fetch.waits_for_head = None
             times = Times(requested_s, self._clock.wall_s())
             if reply.status == _NOT_MODIFIED:
-                return await self._validated(fetch, reply, times, conditional=conditional)
+                return await self._validated(fetch, reply, times, asked)
             await self._arrived(fetch, reply, times)
             return False
 
@@ -237,60 +185,104 @@ class Fetches:
         fetch.link.silent()
         return OriginSilent()
 
-    async def _validated(self, fetch: Fetch, reply: Reply, times: Times, *, conditional: bool) -> bool:
-        stored = fetch.errand.stored
-        if stored is None or not conditional:
+    async def _validated(self, fetch: Fetch, reply: Reply, times: Times, asked: Fields) -> bool:
+        errand = fetch.errand
+        if not asked:
             raise OriginFault  # a 304 that nobody asked for
-        if not speaks_of(stored, reply.fields):
+        if errand.validate and errand.stored:
+            stored = errand.stored if speaks_of(errand.stored, reply.fields) else None
+        else:
+            stored = spoken_of(errand.others, reply.fields)
+            if stored is None and errand.held and (etag_of(reply.fields) or not errand.others):
+                await self._arrived(fetch, reply, times)  # it is about what the browser has
+                return False
+        if stored is None:
             return True
-        fresh = freshened(stored, dated(reply.fields, times.received_s), times)
-        if not may_store("GET", fetch.errand.ask.fields, fresh.status, fresh.fields):
-            fresh = replace(
-                fresh, invalid=True
-            )  # it may not be kept any more: nobody gets it without the origin's word
-        await self._store.freshen(fresh)
-        fetch.tell(Validated(fresh))
+        fresh = freshened(stored, dated(reply.fields, times.received_s), times, errand.ask.fields)
+        shared = may_store("GET", errand.ask.fields, fresh.status, fresh.fields, fresh.site)
+        if shared:
+            await self._store.freshen(fresh, since=fetch.mark)
+        elif stored is errand.stored:  # it may not be kept any more: nobody gets it without the origin's word
+            await self._store.freshen(replace(stored, invalid=True), since=fetch.mark)
+        fetch.tell(Validated(fresh, shared))
         return False
 
     async def _arrived(self, fetch: Fetch, reply: Reply, times: Times) -> None:
-        ask, body = fetch.errand.ask, fetch.body
-        shared = self._storable(fetch.errand, reply)
-        fields = dated(reply.fields, times.received_s)
-        arrived = Arrived(reply.status, fields, variant_of(fields, ask.fields), times, shared)
-        body.expected_bytes = reply.size_bytes
-        if not shared:
+        errand, body = fetch.errand, fetch.body
+        arrived = self._read_head(errand, reply, times)
+        stretch = arrived.stretch
+        body.expected_bytes = stretch.span.size_bytes if stretch else reply.size_bytes
+        stored = as_stored(errand.ask, arrived, stretch.size_bytes if stretch else reply.size_bytes or 0)
+        plan = Plan(shared=False, at=None)
+        if arrived.for_all:
+            plan = await self._keeper.plan(errand.ask, reply.status, stored, stretch)
+        if reply.status >= 500 and errand.stored is not None and errand.stored.status < 500:
+            plan = Plan(shared=False, at=None)  # a page that was good yesterday is worth more than today's error
+        if errand.spec and reply.status == _OK:
+            self._is_whole(fetch)
+        if not plan.keeps:
             body.stop_keeping()
-            self._apart_or_gone(fetch, apart=True)
-        fetch.tell(arrived)
+        if not plan.shared:
+            self._apart_or_gone(fetch, apart=reply.status != _NOT_MODIFIED)
+        fetch.tell(replace(arrived, shared=plan.shared))
+        try:
+            await self._keep_coming(fetch, reply, arrived, stored, plan)
+        finally:
+            self._keeper.release(stored, plan)
+
+    async def _keep_coming(
+        self, fetch: Fetch, reply: Reply, arrived: Arrived, stored: StoredResponse, plan: Plan
+    ) -> None:
+        """Pass a body on, and store it, or what came of it."""
+        body = fetch.body
+        try:
+            await self._pour(fetch, reply, arrived, stored, plan)
+        except BodyBroken:
+            if plan.at is not None:
+                await self._keeper.keep_rest(stored, plan.at, body, self._fetched(fetch))
+            raise
+        if arrived.stretch and body.size_bytes != body.expected_bytes:
+            raise BodyBroken  # less than it said, or more
+        await body.finish()
+        if not plan.shared or not body.keeping:
+            return
+        if arrived.stretch:
+            await self._keeper.keep_part(stored, arrived.stretch.span.at, body, self._fetched(fetch))
+        else:
+            await self._keep(stored, body, self._fetched(fetch))
+
+    def _read_head(self, errand: Errand, reply: Reply, times: Times) -> Arrived:
+        fields = dated(reply.fields, times.received_s)
+        ask, stretch, for_all = errand.ask, None, True
+        if errand.spec and reply.status == _PARTIAL:
+            stretch = slice_sent(errand.spec, fields, reply.size_bytes)
+            for_all = may_store("GET", ask.fields, _OK, fields, ask.site)
+            if ask.joins and not (stretch and for_all):
+                self._note_apart((ask.site, ask.url, _NO_SLICES))
+        return Arrived(reply.status, fields, variant_of(fields, ask.fields), times, False, stretch, for_all)
+
+    async def _pour(self, fetch: Fetch, reply: Reply, arrived: Arrived, stored: StoredResponse, plan: Plan) -> None:
+        body = fetch.body
         async for piece in reply.pieces():
             self._counters.bytes_from_link += len(piece)
             if not body.wanted and not _worth_finishing(body):
                 raise BodyBroken
+            if plan.at is not None and body.keeping and body.room_bytes < len(piece):
+                # its beginning; the rest passes
+                await self._keeper.keep_part(stored, plan.at, body, self._fetched(fetch))
             await body.append(piece)
-        await body.finish()
-        if body.keeping:
-            await self._keep(ask, arrived, body)
+            if arrived.stretch and body.size_bytes > arrived.stretch.span.size_bytes:
+                return
 
-    def _storable(self, errand: Errand, reply: Reply) -> bool:
-        if reply.status >= 500 and errand.stored is not None:
-            return False  # a page that was good yesterday is worth more than today's error
-        if reply.size_bytes is not None and reply.size_bytes > self._object_bytes_max:
-            return False
-        return may_store(errand.ask.method, errand.ask.fields, reply.status, reply.fields)
+    def _fetched(self, fetch: Fetch) -> Fetched:
+        return Fetched(since=fetch.mark, cost_s=self._clock.now_s() - fetch.began_s)
 
-    async def _keep(self, ask: Ask, arrived: Arrived, body: GrowingBody) -> None:
+    async def _keep(self, stored: StoredResponse, body: GrowingBody, fetched: Fetched) -> None:
         digest = body.digest()
-        stored = StoredResponse(
-            site=ask.site,
-            url=ask.url,
-            status=arrived.status,
-            fields=without(arrived.fields, {"content-length"}),
-            vary=arrived.vary,
-            times=arrived.times,
-            size_bytes=body.size_bytes,
-            parts=(Part(0, BodyRef(body_key(ask.site, ask.url, digest), body.size_bytes, digest)),),
-        )
-        await self._store.keep(stored, body.content())
+        whole = Part(0, BodyRef(body_key(stored.site, stored.url, digest), body.size_bytes, digest))
+        answer = replace(stored, size_bytes=body.size_bytes, parts=(whole,))
+        await self._store.keep(answer, body.content(), cost_s=fetched.cost_s, since=fetched.since)
+        self.alike.learn(stored.site, stored.url, stored.fields)
 
     def _apart_or_gone(self, fetch: Fetch, *, apart: bool = False) -> None:
         """Let nobody join a fetch any more."""
@@ -298,10 +290,20 @@ class Fetches:
         if self._shared.get(at) is fetch:
             del self._shared[at]
         if apart:
-            self._apart[at] = self._clock.now_s() + APART_S
-            self._apart.move_to_end(at)
-            if len(self._apart) > APART_MAX:
-                self._apart.popitem(last=False)
+            self._note_apart(at)
+
+    def _note_apart(self, at: tuple[str, str, str]) -> None:
+        self._apart[at] = self._clock.now_s() + APART_S
+        self._apart.move_to_end(at)
+        if len(self._apart) > APART_MAX:
+            self._apart.popitem(last=False)
+
+    def _is_whole(self, fetch: Fetch) -> None:
+        """Let others join a fetch that was for a slice, and that its origin answers with the whole."""
+        sliced, fetch.errand = fetch.errand, replace(fetch.errand, spec=None)
+        if self._shared.get(sliced.at) is fetch:
+            del self._shared[sliced.at]
+            self._shared.setdefault(fetch.errand.at, fetch)
 
 
 def _worth_finishing(body: GrowingBody) -> bool:

@@ -148,9 +148,12 @@ def http_date(text: str | None) -> float | None:
             hour, minute, second = int(found["h"]), int(found["m"]), int(found["s"])
             if len(found["y"]) == 2:
                 year += 2000 if year < 70 else 1900  # §5.6.7: no date is more than 50 years ahead, until 2070 − 50
-            if not (1 <= day <= 31 and hour < 24 and minute < 60 and second <= 60 and year >= 1970):
+            if not (hour < 24 and minute < 60 and second <= 60 and year >= 1970):
                 return None
-            return float(calendar.timegm((year, _MONTHS.index(found["mon"]) + 1, day, hour, minute, second)))
+            month = _MONTHS.index(found["mon"]) + 1
+            if not 1 <= day <= calendar.monthrange(year, month)[1]:
+                return None
+            return float(calendar.timegm((year, month, day, hour, minute, second)))
     return None
 
 

@@ -8,7 +8,7 @@ from gateway.web.fields import Fields, combined, delta_seconds, first, members, 
 from gateway.web.validating import CONDITIONAL
 
 LENGTH_DIGITS_MAX = 18  # an exabyte
-CODINGS = "br, gzip"  # asked of every origin, so that one stored answer serves every browser
+CODINGS = "br, zstd, gzip"  # asked of every origin, so that one stored answer serves every browser
 
 # RFC 9110 §7.6.1, RFC 9112 §9.3 and Appendix C.2.2, RFC 9111 §3.1
 _OF_ONE_CONNECTION = frozenset(
@@ -52,13 +52,15 @@ def has_passed(fields: Fields, name: str) -> bool:
     return any(pseudonym(name) in member.lower().split() for member in members(combined(fields, "via")))
 
 
-def with_via(fields: Fields, name: str) -> Fields:
-    """Return the fields with this box as the last that passed the message on."""
+def with_via(fields: Fields, name: str, version: str = "1.1") -> Fields:
+    """Return the fields with this box as the last that passed the message on; `version` is what it came in."""
     before = values(fields, "via")
-    return (*without(fields, {"via"}), ("Via", ", ".join([*before, f"1.1 {pseudonym(name)}"])))
+    return (*without(fields, {"via"}), ("Via", ", ".join([*before, f"{version} {pseudonym(name)}"])))
 
 
-def for_origin(fields: Fields, name: str, *, conditions: Fields = (), as_asked: bool = False) -> Fields:
+def for_origin(
+    fields: Fields, name: str, *, conditions: Fields = (), as_asked: bool = False, version: str = "1.1"
+) -> Fields:
     """Return the fields of the request that goes to the origin.
 
     The browser's own conditions are answered here, from what the origin sends; `as_asked` keeps them, for requests
@@ -68,7 +70,7 @@ def for_origin(fields: Fields, name: str, *, conditions: Fields = (), as_asked: 
     hops = delta_seconds(first(fields, "max-forwards"))
     more: Fields = (("Max-Forwards", str(max(hops - 1, 0))),) if hops is not None else ()
     passed = tuple(("Via", value) for value in values(fields, "via"))
-    return with_via((*kept, *more, *conditions, ("Accept-Encoding", CODINGS), *passed), name)
+    return with_via((*kept, *more, *conditions, ("Accept-Encoding", CODINGS), *passed), name, version)
 
 
 def content_length(fields: Fields) -> int | None:

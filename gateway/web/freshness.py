@@ -5,8 +5,10 @@ answer that seems to come from the future is stale, so a clock that fell back ca
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
-from gateway.web.fields import Fields, delta_seconds, directives, first, http_date
+from gateway.web.fields import Fields, combined, delta_seconds, first, http_date, members
+from gateway.web.policy import POLICIES_MAX, Policy, policy
 
 HEURISTIC_RATIO = 0.1  # §4.2.2: "a typical setting of this fraction might be 10%"
 HEURISTIC_S_MAX = 86_400.0  # a day: nobody said that the page keeps
@@ -24,19 +26,19 @@ class Times:
     received_s: float
 
 
-def lifetime_s(status: int, fields: Fields, times: Times) -> float:
+@lru_cache(POLICIES_MAX)
+def lifetime_s(status: int, fields: Fields, times: Times, site: str) -> float:
     """Return the freshness lifetime of an answer in a shared cache (§4.2.1); 0 where what it says cannot be read."""
-    said = directives(fields)
+    governing = policy(fields, site)
     for name in ("s-maxage", "max-age"):
-        if name in said:
-            return float(delta_seconds(said[name]) or 0)  # §4.2.1: invalid freshness information is stale
+        if governing.has(name):
+            return float(governing.seconds(name) or 0)  # §4.2.1: invalid freshness information is stale
     date_s = http_date(first(fields, "date"))
     base_s = times.received_s if date_s is None else date_s
-    expires = first(fields, "expires")
-    if expires is not None:
-        expires_s = http_date(expires)
+    if governing.expires is not None:
+        expires_s = http_date(governing.expires)
         return 0.0 if expires_s is None else max(0.0, expires_s - base_s)  # §5.3: invalid means in the past
-    if status in HEURISTICALLY_CACHEABLE or "public" in said:
+    if status in HEURISTICALLY_CACHEABLE or governing.has("public"):
         return _heuristic_s(fields, base_s)
     return 0.0
 
@@ -49,29 +51,34 @@ def _heuristic_s(fields: Fields, date_s: float) -> float:
     return min((date_s - modified_s) * HEURISTIC_RATIO, HEURISTIC_S_MAX)
 
 
-def explicit(fields: Fields) -> bool:
+def explicit(governing: Policy) -> bool:
     """Say whether an answer states a freshness lifetime of its own (§4.2.1)."""
-    said = directives(fields)
-    return "s-maxage" in said or "max-age" in said or first(fields, "expires") is not None
+    return governing.has("s-maxage", "max-age") or governing.expires is not None
 
 
-def keeps_a_while(fields: Fields) -> bool:
+def keeps_a_while(governing: Policy, fields: Fields) -> bool:
     """Say whether an answer states a lifetime above 0 for a shared cache."""
-    said = directives(fields)
     for name in ("s-maxage", "max-age"):
-        if name in said:
-            return bool(delta_seconds(said[name]))
-    expires_s, date_s = http_date(first(fields, "expires")), http_date(first(fields, "date"))
+        if governing.has(name):
+            return bool(governing.seconds(name))
+    expires_s, date_s = http_date(governing.expires), http_date(first(fields, "date"))
     return expires_s is not None and date_s is not None and expires_s > date_s
 
 
 def age_s(fields: Fields, times: Times, now_s: float) -> float:
     """Return how old an answer is (§4.2.3), never less than 0."""
+    return _initial_age_s(fields, times) + max(0.0, now_s - times.received_s)
+
+
+@lru_cache(POLICIES_MAX)
+def _initial_age_s(fields: Fields, times: Times) -> float:
+    """How old an answer was when it came."""
     date_s = http_date(first(fields, "date"))
     apparent_s = 0.0 if date_s is None else max(0.0, times.received_s - date_s)
     delay_s = max(0.0, times.received_s - times.requested_s)
-    corrected_s = float(delta_seconds(first(fields, "age")) or 0) + delay_s  # §5.1: an invalid Age is ignored
-    return max(apparent_s, corrected_s) + max(0.0, now_s - times.received_s)
+    # §5.1: of several values the first counts, and one that is invalid is ignored
+    said = next(iter(members(combined(fields, "age"))), None)
+    return max(apparent_s, float(delta_seconds(said) or 0) + delay_s)
 
 
 def from_the_future(times: Times, now_s: float) -> bool:

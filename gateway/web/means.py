@@ -11,13 +11,16 @@ from gateway.clock import Clock
 from gateway.web.answer import send
 from gateway.web.asking import Ask
 from gateway.web.body import Source
-from gateway.web.coding import Recoding
+from gateway.web.early import EarlyAnswers
 from gateway.web.fetch import Fetches
 from gateway.web.fields import Fields, combined, without
 from gateway.web.forwarding import as_in_village, with_via
 from gateway.web.origin import OriginClient
+from gateway.web.saver.coding import Recoding
+from gateway.web.saver.pictures import Policy
+from gateway.web.saver.saver import Saver
 from gateway.web.statistics import Counters
-from gateway.web.status import FIELD
+from gateway.web.status import FIELD, joined
 from gateway.web.store import Store
 
 DECODED_TIMES_MAX = 4  # a decoded body may be this many times the largest stored one
@@ -29,7 +32,10 @@ class Route:
 
     client: OriginClient
     traffic_class: TrafficClass
+    early: EarlyAnswers
     origin: str | None = None
+    pictures: Policy = Policy()  # noqa: RUF009 - frozen
+    banner: bool = False  # a page says how old it is while the link is down
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,7 @@ class Means:
     backhaul: Backhaul
     clock: Clock
     counters: Counters
+    saver: Saver
     pool: Executor
     name: str
     object_bytes_max: int
@@ -55,9 +62,8 @@ class Means:
     def told(self, fields: Fields, route: Route, status: str) -> Fields:
         """Return an answer's fields as a browser gets them; our `Cache-Status` member stands last (RFC 9211 §2)."""
         moved = as_in_village(fields, origin=route.origin) if route.origin else fields
-        before = combined(moved, FIELD)
         passed = with_via(without(moved, {FIELD}), self.name)
-        return (*passed, (FIELD, f"{before}, {status}" if before else status))
+        return (*passed, (FIELD, joined(combined(moved, FIELD), status)))
 
     async def send(
         self, request: web.BaseRequest, status: int, fields: Fields, source: Source, done: Recoding

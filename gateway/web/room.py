@@ -5,11 +5,13 @@ outlives it. Stop the listeners before it; `close_tunnels` lets them stop withou
 """
 
 import asyncio
+import secrets
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from aiohttp import HttpVersion11, web
@@ -20,24 +22,35 @@ from gateway.backhaul.dialer import Dialer
 from gateway.backhaul.link import Backhaul
 from gateway.backhaul.state import LinkState
 from gateway.clock import Clock
-from gateway.errors import N_, BadRequest, GatewayError, NoCapacity, NotAllowed, WrongHost, WrongMethod
+from gateway.errors import N_, BadRequest, GatewayError, LinkDown, NoCapacity, NotAllowed, WrongHost, WrongMethod
+from gateway.web.access_log import AccessLog
 from gateway.web.answer import send_head_only
 from gateway.web.asking import PROXY, Ask
+from gateway.web.early import EarlyAnswers
 from gateway.web.exchange import Exchange
 from gateway.web.faults import Loop
 from gateway.web.fetch import Fetches
 from gateway.web.fields import Fields, delta_seconds, first, from_wire
 from gateway.web.forwarding import as_at_site, content_length, end_to_end, has_passed
+from gateway.web.gather import Gatherer, Realm
+from gateway.web.housekeeping import Housekeeping
+from gateway.web.kept import KeptForLater, KeptLimits, KeptState, belongs
+from gateway.web.kept_list import KeptList
+from gateway.web.kept_run import KeptRun
 from gateway.web.means import Means, Route
 from gateway.web.origin import Deadlines, OriginClient
+from gateway.web.saver.saver import Saver, SaverLimits
 from gateway.web.site import Site
 from gateway.web.statistics import Counters, WebStatistics
-from gateway.web.status import refused
-from gateway.web.store import Store
-from gateway.web.target import host_asked_for, of_proxy, of_site, of_tunnel
+from gateway.web.status import CACHE, FIELD, refused
+from gateway.web.store import WRITE_EVERY_S, Store
+from gateway.web.target import bare_query, host_asked_for, of_proxy, of_tunnel
 from gateway.web.tunnel import Tunnels
+from gateway.web.warm import Warming
+from gateway.web.warm_fetch import WarmFetcher
 
 PER_DEVICE_MAX = 48  # requests under way; a browser opens 32 connections to a proxy, 6 to a site
+NOTES_S = 5.0  # between two writes of what early answers did
 CODING_THREADS = 2  # of the cores; the loop has the rest
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
@@ -49,10 +62,13 @@ class WebLimits:
     size_bytes_max: int
     memory_bytes_max: int
     object_bytes_max: int
+    slice_bytes: int
     request_bytes_max: int
     connect_s: float
     silence_s: float
     tunnels_max: int
+    free_bytes_min: int = 0  # of the disk, that are for others
+    write_every_s: float = WRITE_EVERY_S
 
 
 class WebRoom:
@@ -69,13 +85,18 @@ class WebRoom:
         backhaul: Backhaul,
         site_dialer: Dialer,
         proxy_dialer: Dialer | None,
+        access_log: Path | None = None,
+        kept: KeptLimits = KeptLimits(),  # noqa: B008 - frozen
+        saver: SaverLimits = SaverLimits(),  # noqa: B008 - frozen
     ) -> None:
         self.sites = tuple(sites)
         self._by_host = {host: site for site in self.sites for host in site.hosts}
         self._name = name
         self._backhaul = backhaul
         self._busy: Counter[str] = Counter()  # requests under way of each device
+        self._clock = clock
         self._counters = Counters()
+        self._log = AccessLog(access_log)
         deadlines = Deadlines(limits.connect_s, limits.silence_s)
         self._site_client = OriginClient(site_dialer, deadlines, backhaul, clock)
         self._proxy_client = OriginClient(proxy_dialer, deadlines, backhaul, clock) if proxy_dialer else None
@@ -91,22 +112,61 @@ class WebRoom:
             if proxy_dialer
             else None
         )
-        self._store = Store(folder, size_bytes_max=limits.size_bytes_max, memory_bytes_max=limits.memory_bytes_max)
-        self._fetches = Fetches(
-            self._store, backhaul, clock, self._counters, name=name, object_bytes_max=limits.object_bytes_max
+        self._store = Store(
+            folder,
+            size_bytes_max=limits.size_bytes_max,
+            memory_bytes_max=limits.memory_bytes_max,
+            free_bytes_min=limits.free_bytes_min,
+            write_every_s=limits.write_every_s,
+            clock=clock,
         )
+        self._fetches = Fetches(
+            self._store,
+            backhaul,
+            clock,
+            self._counters,
+            name=name,
+            object_bytes_max=limits.object_bytes_max,
+            slice_bytes=limits.slice_bytes,
+        )
+        pool = ThreadPoolExecutor(CODING_THREADS, "web-coding")
+        self.saver = Saver(self._store, saver, pool, on_better=self._changed)
         self._means = Means(
             store=self._store,
             fetches=self._fetches,
             backhaul=backhaul,
             clock=clock,
             counters=self._counters,
-            pool=ThreadPoolExecutor(CODING_THREADS, "web-coding"),
+            saver=self.saver,
+            pool=pool,
             name=name,
             object_bytes_max=limits.object_bytes_max,
             request_bytes_max=limits.request_bytes_max,
             silence_s=limits.silence_s,
         )
+        realms = {site.name: Realm(self._site_client, site.query) for site in self.sites}
+        realms |= {PROXY: Realm(self._proxy_client)} if self._proxy_client else {}
+        self.gatherer = Gatherer(realms, self._store, self._fetches, backhaul, clock, self._means.pool)
+        self.kept = KeptList(folder / "kept.list", kept, clock, self._belongs, secrets.token_bytes(32))
+        self._kept_run = KeptRun(self.kept, self.gatherer, backhaul, clock, kept, self._means.pool)
+        self.warming = Warming(
+            self.sites,
+            WarmFetcher({site.name: site.query for site in self.sites}, self.gatherer, self._store, self._means.pool),
+            backhaul,
+            clock,
+            folder / "warm.json",
+        )
+        self.housekeeping = Housekeeping(
+            self.sites,
+            self._store,
+            self.warming,
+            served=self._log.served,
+            waiting=lambda site: self.kept.count(KeptState.WAITING, site=site),
+            size_bytes_max=limits.size_bytes_max,
+        )
+        self.site_early = EarlyAnswers(clock, self._counters, self._log, bytes_max=limits.memory_bytes_max // 2)
+        self.proxy_early = EarlyAnswers(clock, self._counters, self._log, bytes_max=limits.memory_bytes_max // 4)
+        self._store.on_change, self._store.on_clear = self._changed, self._cleared
         self._running = AsyncExitStack()
 
     async def start(self) -> None:
@@ -118,10 +178,25 @@ class WebRoom:
             starting.callback(self._means.pool.shutdown, wait=False)
             await self._store.start()
             starting.push_async_callback(self._store.stop)
+            await asyncio.get_running_loop().run_in_executor(self._means.pool, self.kept.load)
+            starting.push_async_callback(self._kept_run.write)
             tasks = await starting.enter_async_context(asyncio.TaskGroup())
             self._fetches.live_in(tasks)
+            self.saver.live_in(tasks)
+            starting.push_async_callback(self.saver.stop)
+            realms = {site.name for site in self.sites} | ({PROXY} if self._proxy_client else set())
+            tending = tasks.create_task(self._store.tend(realms), name="web store")
+            starting.callback(tending.cancel)
             watching = tasks.create_task(self._watch_link(), name="web link")
             starting.callback(watching.cancel)
+            keeping = tasks.create_task(self._kept_run.run(), name="web kept")
+            starting.callback(keeping.cancel)
+            starting.push_async_callback(self._write_log)
+            noting = tasks.create_task(self._take_notes(), name="web notes")
+            starting.callback(noting.cancel)
+            await self.warming.start()
+            warming = tasks.create_task(self.warming.run(), name="web warm")
+            starting.callback(warming.cancel)
             starting.callback(self._fetches.stop)
             self._running = starting.pop_all()
 
@@ -148,6 +223,12 @@ class WebRoom:
             memory_bytes=self._store.memory_bytes,
             fetches_open=self._fetches.open,
             failures_in_a_row=self._store.failures_in_a_row,
+            disk_is_full=self._store.is_full,
+            warm=self.warming.statistics(),
+            kept_waiting=self.kept.count(KeptState.WAITING),
+            kept_arrived=self.kept.count(KeptState.ARRIVED),
+            kept_personal=self.kept.count(KeptState.PERSONAL),
+            kept_given_up=self.kept.count(KeptState.GIVEN_UP),
         )
 
     async def serve_site(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -165,8 +246,9 @@ class WebRoom:
         if target.raw_path == "*" or _ends_here(request.method, fields):
             return await self._options(request)
         moved = as_at_site(fields, host=host or "", scheme=request.scheme, origin=site.origin)
-        ask = _ask(request, of_site(site.origin, target), moved, site.name)
-        return await self._answer(request, ask, Route(self._site_client, site.traffic_class, site.origin))
+        url = site.url(target, bare=bare_query(request._message.path))
+        ask = replace(_ask(request, url, moved, site.name), rules=site.query)
+        return await self._answer(request, ask, self._route(site))
 
     async def serve_proxy(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request of a browser that has this box as its proxy.
@@ -180,11 +262,11 @@ class WebRoom:
             if content_length(fields) or first(fields, "transfer-encoding"):
                 raise BadRequest(N_("A tunnel's request has no body."))  # RFC 9110 §9.3.6
             return await self._tunnels.serve(request, *of_tunnel(target))
-        url = of_proxy(target)
+        url = of_proxy(target, bare=bare_query(request._message.path))
         if _ends_here(request.method, fields):
             return await self._options(request)
         return await self._answer(
-            request, _ask(request, url, fields, PROXY), Route(self._proxy_client, TrafficClass.WEB)
+            request, _ask(request, url, fields, PROXY), Route(self._proxy_client, TrafficClass.WEB, self.proxy_early)
         )
 
     async def _answer(self, request: web.BaseRequest, ask: Ask, route: Route) -> web.StreamResponse:
@@ -193,15 +275,33 @@ class WebRoom:
             raise NoCapacity(N_("This device asks for too much at once."))
         self._busy[device] += 1
         try:
-            return await Exchange(self._means, request, ask, route).answer()
+            response = await Exchange(self._means, request, ask, route).answer()
+            self._log.note(self._clock.wall_s(), ask.site, response.status, response.body_length, _how(response))
+            return response
         except GatewayError as exc:
+            error = self._kept_instead(exc, ask, device)
             self._counters.refused += 1
-            exc.headers["Cache-Status"] = refused(exc.code)
-            raise
+            self._log.note(self._clock.wall_s(), ask.site, error.status, 0, error.code)
+            error.headers["Cache-Status"] = refused(error.code)
+            raise error from exc.__cause__
         finally:
             self._busy[device] -= 1
             if not self._busy[device]:
                 del self._busy[device]
+
+    def _kept_instead(self, error: GatewayError, ask: Ask, device: str) -> GatewayError:
+        """Return what a page that is not there is answered with while the link is down: that it is kept for later."""
+        token = self.kept.keep(ask, device) if isinstance(error, LinkDown) and self._backhaul.is_down else None
+        if token is None:
+            return error
+        down_s = self._clock.now_s() - self._backhaul.status().since_s
+        return KeptForLater(token, down_s=down_s, by_proxy=ask.site == PROXY)
+
+    def _belongs(self, site: str, url: str) -> bool:
+        """Say whether a realm may be asked for a URL: a list on disk may be of other settings, or of somebody else."""
+        if site == PROXY:
+            return self._proxy_client is not None and belongs(url, None)
+        return any(each.name == site and belongs(url, each.origin) for each in self.sites)
 
     def _read(self, request: web.BaseRequest) -> tuple[Fields, URL]:
         """Return a request's fields and target; what no listener of ours takes is refused here."""
@@ -214,21 +314,60 @@ class WebRoom:
             raise Loop
         return fields, request._message.url  # the target as it was sent; `request.url` changes its scheme
 
+    def _route(self, site: Site) -> Route:
+        return Route(
+            self._site_client, site.traffic_class, self.site_early, site.origin, site.pictures, banner=site.banner
+        )
+
     async def _options(self, request: web.BaseRequest) -> web.StreamResponse:
         return await send_head_only(request, 200, (("Allow", METHODS),))
 
     def _clients(self) -> list[OriginClient]:
         return [client for client in (self._site_client, self._proxy_client) if client is not None]
 
+    def _changed(self, site: str, url: str) -> None:
+        for early in (self.site_early, self.proxy_early):
+            early.forget(site, url)
+
+    async def _take_notes(self) -> None:
+        """Write the access log, and let the store know what was asked for without it."""
+        while True:
+            await asyncio.sleep(NOTES_S)
+            for early in (self.site_early, self.proxy_early):
+                for at in early.asked_for():
+                    self._store.use(*at)
+                    self.saver.asked(*at)
+            await self._write_log()
+
+    async def _write_log(self) -> None:
+        text = self._log.take()
+        if text:
+            await self._store.spool.run(partial(self._log.write, text))
+
+    def _cleared(self, site: str | None = None) -> None:
+        for early in (self.site_early, self.proxy_early):
+            early.clear(site)
+
     async def _watch_link(self) -> None:
-        """End waits that became vain the moment the link goes down."""
+        """End waits that became vain the moment the link goes down, and early answers with them."""
+        down = False
         async for status in self._backhaul.changes():
-            if status.state is LinkState.DOWN:
+            was_down, down = down, status.state is LinkState.DOWN
+            if was_down != down:
+                self._cleared()  # they say nothing of the link
+            if down:
                 self._fetches.interrupt()
 
 
 def _ask(request: web.BaseRequest, url: str, fields: Fields, site: str) -> Ask:
-    return Ask(request.method, url, end_to_end(fields), has_content=request.body_exists, site=site)
+    version = "1.1" if request.version >= HttpVersion11 else "1.0"
+    return Ask(request.method, url, end_to_end(fields), request.body_exists, site, version=version)
+
+
+def _how(response: web.StreamResponse) -> str:
+    """Return what the cache did, in a word: the first parameter of its own `Cache-Status`."""
+    _, found, told = response.headers.get(FIELD, "").rpartition(f"{CACHE}; ")
+    return told.partition(";")[0] if found else "own"
 
 
 def _ends_here(method: str, fields: Fields) -> bool:

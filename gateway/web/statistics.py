@@ -8,6 +8,7 @@ class Counters:
     """Counted as it happens; owned by the room."""
 
     hits: int = 0
+    early: int = 0
     misses: int = 0
     revalidated: int = 0
     served_stale: int = 0
@@ -26,6 +27,7 @@ class WebStatistics:
     """A record of the counters and of what is stored now."""
 
     hits: int  # answers from the store, stale ones included
+    early: int  # of the hits, those answered before their request was parsed
     misses: int  # answers that took a request to the origin
     revalidated: int  # answers from the store after the origin said 304
     served_stale: int  # of the hits
@@ -42,3 +44,29 @@ class WebStatistics:
     memory_bytes: int
     fetches_open: int
     failures_in_a_row: int  # of the store on disk; while it fails, pages pass through
+    disk_is_full: bool  # or has no more free than others need: nothing is stored
+    warm: "WarmStatistics"
+    kept_waiting: int = 0  # pages that wait for the link
+    kept_arrived: int = 0
+    kept_personal: int = 0  # there, but not to be stored
+    kept_given_up: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WarmStatistics:
+    """What was done since the start to keep pages ready."""
+
+    runs: int = 0
+    pages: int = 0
+    bytes_from_link: int = 0
+    under_way: int = 0
+    ended_s: float = 0.0  # the date of the last run's end; 0 before the first
+
+
+@dataclass(slots=True)
+class Served:
+    """What was answered for one site since the start."""
+
+    hits: int = 0
+    misses: int = 0
+    bytes_from_store: int = 0

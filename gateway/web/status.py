@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+import http_sf
+
 CACHE = "tambo"
 FIELD = "Cache-Status"
 
@@ -15,6 +17,22 @@ class Forwarded(StrEnum):
     VARY_MISS = "vary-miss"
     REQUEST = "request"
     STALE = "stale"
+    PARTIAL = "partial"
+
+
+def joined(before: str | None, ours: str) -> str:
+    """Return the field with our member last (RFC 9211 §2); what stood before goes if it is no list, which ours is.
+
+    >>> joined("far; hit", "tambo; hit"), joined("far; hit,", "tambo; hit"), joined(None, "tambo; hit")
+    ('far; hit, tambo; hit', 'tambo; hit', 'tambo; hit')
+    """
+    if not before:
+        return ours
+    try:
+        http_sf.parse(before.encode("ascii"), tltype="list")
+    except ValueError:  # the library's own error, and what is not ASCII
+        return ours
+    return f"{before}, {ours}"
 
 
 def hit(ttl_s: float, detail: str | None = None) -> str:

@@ -14,6 +14,7 @@ from gateway.web.freshness import Times, age_s, from_the_future, lifetime_s
 VARIANTS_MAX = 8  # answers kept for one URL, the newest; 3 languages and some room
 _FORMAT = 2
 _SEAL_BYTES = 16
+_KEY_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class StoredResponse:
 
     def lifetime_s(self) -> float:
         """Return the freshness lifetime."""
-        return lifetime_s(self.status, self.fields, self.times)
+        return lifetime_s(self.status, self.fields, self.times, self.site)
 
     def age_s(self, now_s: float) -> float:
         """Return the current age."""
@@ -84,25 +85,46 @@ def invalidated(shelf: Shelf) -> Shelf:
     return tuple(replace(each, invalid=True) for each in shelf)
 
 
-def write_shelf(shelf: Shelf) -> bytes:
-    """Return a shelf as bytes for the disk."""
+def write_shelf(shelf: Shelf, key: str = "") -> bytes:
+    """Return a shelf as bytes for the disk, sealed for the row of this key alone."""
     text = json.dumps({"format": _FORMAT, "answers": [_as_json(each) for each in shelf]}, separators=(",", ":"))
     written = text.encode("utf-8", "replace")
-    return hashlib.blake2b(written, digest_size=_SEAL_BYTES).digest() + written
+    return sealed(written, key)
 
 
-def read_shelf(row: object) -> Shelf | None:
-    """Return the shelf of a row, or None for anything that is not one, whole."""
-    if not isinstance(row, bytes):
-        return None
-    seal, written = row[:_SEAL_BYTES], row[_SEAL_BYTES:]
-    if hashlib.blake2b(written, digest_size=_SEAL_BYTES).digest() != seal:
+def read_shelf(row: object, key: str = "") -> Shelf | None:
+    """Return the shelf of a row, or None for anything that is not one, whole, and of this key."""
+    written = unsealed(row, key)
+    if written is None:
         return None
     try:
         found = json.loads(written)
         return tuple(_from_json(each) for each in found["answers"]) if found["format"] == _FORMAT else None
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def url_key(site: str, url: str) -> str:
+    """Return what stands for a URL of a site in the names of its rows."""
+    return hashlib.blake2b(f"{site} {url}".encode("utf-8", "surrogatepass"), digest_size=_KEY_BYTES).hexdigest()
+
+
+def sealed(written: bytes, key: str) -> bytes:
+    """Return a row's content behind a hash of it and of the row's key: an index gone astray shows, too."""
+    return hashlib.blake2b(written, digest_size=_SEAL_BYTES, key=_of(key)).digest() + written
+
+
+def unsealed(row: object, key: str) -> bytes | None:
+    """Return the content of a sealed row, or None where its seal does not hold."""
+    if not isinstance(row, bytes):
+        return None
+    written = row[_SEAL_BYTES:]
+    seal = hashlib.blake2b(written, digest_size=_SEAL_BYTES, key=_of(key)).digest()
+    return written if row[:_SEAL_BYTES] == seal else None
+
+
+def _of(key: str) -> bytes:
+    return hashlib.blake2b(key.encode(), digest_size=_SEAL_BYTES).digest()
 
 
 def _as_json(stored: StoredResponse) -> dict[str, Any]:

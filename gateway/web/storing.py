@@ -1,4 +1,4 @@
-"""Which answers may be kept: RFC 9111 §3, as a cache shared by a village. Pure.
+"""Which answers may be kept, and what of them: RFC 9111 §3, as a cache shared by a village. Pure.
 
 Some rules are stricter than the RFC, because what is stored is shown to everybody, and with the link down even when it
 is stale. An answer that sets a cookie may be one person's page, and so may one that was given to a request with a
@@ -7,36 +7,45 @@ lifetime above 0; for credentials `s-maxage`). `must-revalidate` does not open c
 it): with the link down nobody could be asked. An answer with `Vary: *` could never be chosen again.
 """
 
-from gateway.web.fields import Fields, combined, delta_seconds, directives, members, values
+from gateway.web.fields import Fields, combined, directives, members, values, without
 from gateway.web.freshness import HEURISTICALLY_CACHEABLE, explicit, keeps_a_while
+from gateway.web.policy import UNDERSTOOD, Policy, policy
 
 _PARTIAL, _NOT_MODIFIED = 206, 304
 
 
-def may_store(method: str, asked: Fields, status: int, fields: Fields) -> bool:
-    """Say whether the answer to a request may be stored."""
-    wants, said = directives(asked), directives(fields)
+def may_store(method: str, asked: Fields, status: int, fields: Fields, site: str) -> bool:
+    """Say whether the answer to a request may be stored for others in its realm."""
+    governing = policy(fields, site)
     if method != "GET" or not 200 <= status <= 599 or status in {_PARTIAL, _NOT_MODIFIED}:
-        return False  # §3: a method whose answers we reuse, a final status; parts are not combined
-    if "no-store" in wants or ("no-store" in said and not _understood(status, said)):
-        return False  # §5.2.1.5, §5.2.2.5
-    if "private" in said:
-        return False  # §5.2.2.7; the form with field names is taken as the whole, which it allows
-    if values(asked, "authorization") and "public" not in said and not delta_seconds(said.get("s-maxage")):
+        return False  # §3: a method whose answers we reuse, a final status; parts are combined elsewhere
+    if "no-store" in directives(asked) or not _left_to_store(status, governing):
+        return False  # §5.2.1.5
+    if governing.has("private"):
+        return False  # §5.2.2.7
+    if values(asked, "authorization") and not governing.has("public") and not governing.seconds("s-maxage"):
         return False  # §3.5, and stricter
-    if not ("public" in said or explicit(fields) or status in HEURISTICALLY_CACHEABLE):
+    if not (governing.has("public") or explicit(governing) or status in HEURISTICALLY_CACHEABLE):
         return False  # §3, last item
-    return not _personal(asked, fields, said) and "*" not in members(combined(fields, "vary"))
+    return not _personal(asked, fields, governing) and "*" not in members(combined(fields, "vary"))
 
 
-def _understood(status: int, said: dict[str, str | None]) -> bool:
-    """§5.2.2.3: must-understand sets no-store aside for statuses whose rules are kept here."""
-    return "must-understand" in said and status in HEURISTICALLY_CACHEABLE
+def to_store(fields: Fields, site: str) -> Fields:
+    """Return the fields of an answer that others may get too: without those that its origin keeps for one browser."""
+    withheld = policy(fields, site).withheld
+    return without(fields, withheld) if withheld else fields
 
 
-def _personal(asked: Fields, fields: Fields, said: dict[str, str | None]) -> bool:
-    if "public" in said:
+def _left_to_store(status: int, governing: Policy) -> bool:
+    """§5.2.2.3: must-understand sets no-store aside for a status that is understood, and else forbids storing."""
+    if governing.has("must-understand"):
+        return status in UNDERSTOOD
+    return not governing.has("no-store")  # §5.2.2.5
+
+
+def _personal(asked: Fields, fields: Fields, governing: Policy) -> bool:
+    if governing.has("public"):
         return False
-    if values(fields, "set-cookie"):
+    if values(fields, "set-cookie") and "set-cookie" not in governing.withheld:
         return True
-    return bool(values(asked, "cookie")) and (not keeps_a_while(fields) or "no-cache" in said)
+    return bool(values(asked, "cookie")) and (not keeps_a_while(governing, fields) or governing.has("no-cache"))

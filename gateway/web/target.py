@@ -47,8 +47,17 @@ def authority(text: str) -> Authority:
     return Authority(host.removesuffix("."), port)
 
 
-def of_proxy(target: URL) -> str:
-    """Return the URL that a browser asks its proxy for (absolute-form, §3.2.2).
+def bare_query(raw: str) -> bool:
+    """Say whether a target ends in a `?` with nothing behind it, which `URL` does not tell.
+
+    >>> bare_query("/a?"), bare_query("/a?#b"), bare_query("/a"), bare_query("/a??")
+    (True, True, False, False)
+    """
+    return raw.partition("#")[0].partition("?")[1:] == ("?", "")
+
+
+def of_proxy(target: URL, *, bare: bool = False) -> str:
+    """Return the URL that a browser asks its proxy for (absolute-form, §3.2.2); `bare`: see `bare_query`.
 
     Raises: BadRequest for any other form or scheme, and for user information (RFC 9110 §4.2.4).
     """
@@ -57,13 +66,13 @@ def of_proxy(target: URL) -> str:
             N_("This proxy takes only complete addresses that begin with http."),
             N_("Open the address without the proxy, or with https."),
         )
-    return url("http", _authority_of(target), target)
+    return url("http", _authority_of(target), target, bare=bare)
 
 
-def of_site(origin: str, target: URL) -> str:
-    """Return the URL at a site's origin for what a browser asked the site for."""
+def of_site(origin: str, target: URL, *, bare: bool = False) -> str:
+    """Return the URL at a site's origin for what a browser asked the site for; `bare`: see `bare_query`."""
     scheme, _, rest = origin.partition("://")
-    return url(scheme, authority(rest), target)
+    return url(scheme, authority(rest), target, bare=bare)
 
 
 def of_tunnel(target: URL) -> tuple[str, int]:
@@ -79,11 +88,11 @@ def host_asked_for(target: URL, host_field: str | None) -> str:
     return _authority_of(target).host if target.absolute else authority(host_field or "").host
 
 
-def url(scheme: str, at: Authority, target: URL) -> str:
+def url(scheme: str, at: Authority, target: URL, *, bare: bool = False) -> str:
     """Return a URL in its one spelling; it is the key under which an answer is stored."""
     host = f"[{at.host}]" if ":" in at.host else at.host
     port = "" if at.port in {None, _PORTS.get(scheme)} else f":{at.port}"
-    query = f"?{target.raw_query_string}" if target.raw_query_string else ""
+    query = f"?{target.raw_query_string}" if target.raw_query_string or bare else ""
     return f"{scheme}://{host}{port}{_ascii(target.raw_path or '/')}{_ascii(query)}"
 
 
@@ -95,9 +104,19 @@ def same_origin(base: str, reference: str | None) -> str | None:
         at = URL(base, encoded=True)
         found = at.join(URL(reference, encoded=True))
         same = (found.scheme, found.raw_host, found.port) == (at.scheme, at.raw_host, at.port)
-        return url(at.scheme, authority(found.raw_authority), found) if same else None
+        return url(at.scheme, authority(found.raw_authority), found, bare=bare_query(reference)) if same else None
     except (ValueError, BadRequest):
         return None
+
+
+def origin_of(text: str) -> str:
+    """Return the origin of a URL: its scheme, host and port, as they stand in every key (RFC 9110 §4.3.1).
+
+    >>> origin_of("http://a.test:8080/b?c")
+    'http://a.test:8080'
+    """
+    scheme, _, rest = text.partition("://")
+    return f"{scheme}://{re.split('[/?]', rest, maxsplit=1)[0]}"
 
 
 def peer_of(text: str) -> tuple[str, int]:

@@ -18,7 +18,10 @@ from gateway.errors import GatewayError
 from gateway.listener import Limits, Listener
 from gateway.units import Address
 from gateway.web.room import WebLimits, WebRoom
+from gateway.web.saver.pictures import Policy
+from gateway.web.saver.saver import SaverLimits
 from gateway.web.site import Site
+from gateway.web.warm_plan import WarmOrder
 from tests.clocks import HandClock
 from tests.waiting import wait_until
 
@@ -52,6 +55,7 @@ class Got:
     fields: tuple[tuple[str, str], ...]
     body: bytes
     whole: bool
+    interim: tuple[tuple[int, tuple[tuple[str, str], ...]], ...] = ()  # what came before it: status and fields
 
     def all(self, name: str) -> list[str]:
         return [value for each, value in self.fields if each.lower() == name.lower()]
@@ -124,6 +128,8 @@ class Origin:
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
         if callable(answer):
             await answer(seen, writer)
+        elif not answer:
+            writer.close()
         else:
             writer.write(answer.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if seen.method == "HEAD" else answer)
             await writer.drain()
@@ -155,25 +161,31 @@ async def read_body(reader: asyncio.StreamReader, fields: Iterable[tuple[str, st
 
 async def read_answer(reader: asyncio.StreamReader, method: str = "GET") -> Got:
     """Read one answer, whole or cut."""
+    interim = []
     while True:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         first, *lines = head.split("\r\n")[:-2]
         status = int(first.split(" ")[1])
+        fields = tuple((name, value.strip()) for name, _, value in (line.partition(":") for line in lines))
         if status >= 200:
             break
-    fields = tuple((name, value.strip()) for name, _, value in (line.partition(":") for line in lines))
+        interim.append((status, fields))
+    body, whole = await _read_to_its_end(reader, fields, bodiless=method == "HEAD" or status in {204, 304})
+    return Got(status, fields, body, whole, tuple(interim))
+
+
+async def _read_to_its_end(
+    reader: asyncio.StreamReader, fields: tuple[tuple[str, str], ...], *, bodiless: bool
+) -> tuple[bytes, bool]:
+    if bodiless:
+        return b"", True
     names = {name.lower() for name, _ in fields}
-    if method == "HEAD" or status in {204, 304}:
-        return Got(status, fields, b"", whole=True)
-    if not names & {"content-length", "transfer-encoding"}:
-        try:
-            return Got(status, fields, await reader.read(), whole=True)
-        except ConnectionError:
-            return Got(status, fields, b"", whole=False)
     try:
-        return Got(status, fields, await read_body(reader, fields), whole=True)
+        if not names & {"content-length", "transfer-encoding"}:
+            return await reader.read(), True
+        return await read_body(reader, fields), True
     except (asyncio.IncompleteReadError, ConnectionError):
-        return Got(status, fields, b"", whole=False)
+        return b"", False
 
 
 class ToOrigin:
@@ -280,6 +292,7 @@ def limits(**changed: float) -> WebLimits:
         "size_bytes_max": 50_000_000,
         "memory_bytes_max": 4_000_000,
         "object_bytes_max": 2_000_000,
+        "slice_bytes": 65_536,
         "request_bytes_max": 100_000,
         "connect_s": 5.0,
         "silence_s": 5.0,
@@ -297,7 +310,14 @@ def plain(request: web.BaseRequest, error: GatewayError) -> web.Response:
 
 @asynccontextmanager
 async def world(
-    folder: Path, *, origin: Origin | None = None, clock: HandClock | None = None, **changed: float
+    folder: Path,
+    *,
+    origin: Origin | None = None,
+    clock: HandClock | None = None,
+    warm: WarmOrder = WarmOrder(),  # noqa: B008 - frozen
+    pictures: Policy = Policy(),  # noqa: B008 - frozen
+    saver: SaverLimits = SaverLimits(often=0),  # noqa: B008 - frozen
+    **changed: float,
 ) -> AsyncIterator[World]:
     """Run a world; an origin or a clock from an earlier one goes on."""
     serving, hand, link = origin or Origin(), clock or HandClock(), Link()
@@ -313,7 +333,18 @@ async def world(
     room = WebRoom(
         folder=folder,
         name="prueba",
-        sites=[Site("sitio", "Sitio", (SITE_HOST,), f"http://{serving.address}", TrafficClass.WEB)],
+        sites=[
+            Site(
+                "sitio",
+                "Sitio",
+                (SITE_HOST,),
+                f"http://{serving.address}",
+                TrafficClass.WEB,
+                warm=warm,
+                pictures=pictures,
+            )
+        ],
+        saver=saver,
         limits=limits(**changed),
         clock=hand,
         backhaul=backhaul,
@@ -321,8 +352,10 @@ async def world(
         proxy_dialer=dialer,
     )
     small = Limits(stop_s=0.2)
-    site = Listener("site", Address("127.0.0.1", 0), room.serve_site, plain, limits=small)
-    proxy = Listener("proxy", Address("127.0.0.1", 0), room.serve_proxy, plain, limits=small)
+    site = Listener("site", Address("127.0.0.1", 0), room.serve_site, plain, limits=small, early=room.site_early.answer)
+    proxy = Listener(
+        "proxy", Address("127.0.0.1", 0), room.serve_proxy, plain, limits=small, early=room.proxy_early.answer
+    )
     with patch("gateway.backhaul.link.CARRIER_POLL_S", 0.01), patch("gateway.backhaul.link.PROBE_PAUSE_S", 0.01):
         async with asyncio.TaskGroup() as tasks:
             watching = tasks.create_task(backhaul.run())

@@ -32,8 +32,9 @@ def test_the_parser_is_the_one_in_c() -> None:
         (web.Server, ["connection_made", "connections"]),
         (web.RequestHandler, ["handle_error", "eof_received", "connection_lost", "force_close"]),
         (web.StreamResponse, ["_prepare_headers", "_send_headers_immediately"]),
-        (aiohttp.TCPConnector, ["_resolve_host"]),
-        (ResponseHandler, ["closed"]),
+        (aiohttp.TCPConnector, ["_get", "_resolve_host"]),
+        (ResponseHandler, ["closed", "read", "should_close"]),
+        (aiohttp.ClientResponse, ["start"]),
         (web_response, ["SERVER_SOFTWARE"]),
     ],
 )
@@ -50,6 +51,7 @@ def test_the_overridden_methods_take_what_ours_take() -> None:
         "message",
     ]
     assert list(inspect.signature(aiohttp.TCPConnector._resolve_host).parameters) == ["self", "host", "port", "traces"]
+    assert list(inspect.signature(aiohttp.TCPConnector._get).parameters) == ["self", "key", "traces"]
     assert list(inspect.signature(web.StreamResponse._prepare_headers).parameters) == ["self"]
     assert inspect.iscoroutinefunction(web.StreamResponse._prepare_headers)
     assert inspect.iscoroutinefunction(web.AppRunner._make_server)
@@ -61,7 +63,18 @@ async def test_a_connection_keeps_its_state_under_these_names() -> None:
 
     server = web.Server(serve)
     handler = server()
-    names = ("_waiter", "_messages", "_request_count", "_close", "_payload_parser", "_message_tail", "_current_request")
+    names = (
+        "_next_keepalive_close_time",
+        "_keepalive_timeout",
+        "_loop",
+        "_waiter",
+        "_messages",
+        "_request_count",
+        "_close",
+        "_payload_parser",
+        "_message_tail",
+        "_current_request",
+    )
     assert [name for name in names if not hasattr(handler, name)] == []
     assert [
         name for name in ("request_factory", "request_handler", "_connections", "_loop") if name not in vars(server)
@@ -187,3 +200,27 @@ def test_a_request_keeps_its_version_and_message_under_these_names() -> None:
 def test_a_request_knows_whether_an_application_serves_it() -> None:
     assert isinstance(make_mocked_request("GET", "/"), web.Request)
     assert issubclass(web.Request, web.BaseRequest)
+
+
+async def test_what_a_connection_has_read_can_be_put_back() -> None:
+    protocol = ResponseHandler(asyncio.get_running_loop())
+    first, second = object(), object()
+    protocol.feed_data(first, 0)  # type: ignore[arg-type]  # anything can stand in the queue
+    protocol.feed_data(second, 0)  # type: ignore[arg-type]
+    protocol._buffer.appendleft((await protocol.read(), 0))
+    assert [await protocol.read(), await protocol.read()] == [first, second]
+
+
+async def test_a_url_can_be_told_what_it_sends() -> None:
+    written = URL("http://a.test/b?", encoded=True)
+    written._cache["raw_path_qs"] = "/b?"
+    assert (written.raw_path_qs, URL("http://a.test/b", encoded=True).raw_path_qs) == ("/b?", "/b")
+
+
+async def test_what_came_before_a_fault_is_held_back_and_can_be_had() -> None:
+    content = aiohttp.StreamReader(ResponseHandler(asyncio.get_running_loop()), 65_536)
+    content.feed_data(b"half")
+    content.set_exception(aiohttp.ClientPayloadError())
+    with pytest.raises(aiohttp.ClientPayloadError):
+        await content.read(4)
+    assert (content._read_nowait(-1), content._read_nowait(-1)) == (b"half", b"")

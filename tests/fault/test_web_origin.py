@@ -12,6 +12,8 @@ from tests.waiting import wait_until
 
 FRESH = "Cache-Control: max-age=3600\r\n"
 OK = f"HTTP/1.1 200 OK\r\n{FRESH}"
+CHUNKED = f"{OK}Transfer-Encoding: chunked\r\n\r\n"
+MANY_FIELDS = b"".join(b"X-%d: a\r\n" % n for n in range(20_000))
 
 
 def says(*parts: bytes, reset: bool = False, hold: bool = False) -> Callable[[Seen, asyncio.StreamWriter], object]:
@@ -42,6 +44,16 @@ BROKEN = {
     "reset without a length": says(f"{OK}\r\nhalf".encode(), reset=True),
     "reset within its length": says(f"{OK}Content-Length: 100\r\n\r\nhalf".encode(), reset=True),
     "silent in the middle": says(f"{OK}Content-Length: 100\r\n\r\nhalf".encode(), hold=True),
+    "chunk longer than its size": says(f"{CHUNKED}4\r\nhalf and more\r\n0\r\n\r\n".encode(), hold=True),
+    "chunk size below nothing": says(f"{CHUNKED}4\r\nhalf\r\n-4\r\nmore\r\n0\r\n\r\n".encode(), hold=True),
+    "chunk size beyond counting": says(
+        f"{CHUNKED}4\r\nhalf\r\n10000000000000004\r\nmore\r\n0\r\n\r\n".encode(), hold=True
+    ),
+    "chunk size as code writes it": says(f"{CHUNKED}4\r\nhalf\r\n0x4\r\nmore\r\n0\r\n\r\n".encode(), hold=True),
+    "chunk size signed": says(f"{CHUNKED}4\r\nhalf\r\n+4\r\nmore\r\n0\r\n\r\n".encode(), hold=True),
+    "chunk extension without end": says(f"{CHUNKED}4\r\nhalf\r\n4;".encode() + b"a" * 200_000, hold=True),
+    "trailer without end": says(f"{CHUNKED}4\r\nhalf\r\n0\r\nX: ".encode() + b"a" * 200_000, hold=True),
+    "trailers without end": says(f"{CHUNKED}4\r\nhalf\r\n0\r\n".encode() + MANY_FIELDS, hold=True),
 }
 
 
@@ -99,7 +111,7 @@ NONSENSE = {
     "longer than its length": f"{OK}Content-Length: 4\r\n\r\nhalf and more".encode(),
     "a status of its own": b"HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n",
     "a field without end": b"HTTP/1.1 200 OK\r\nX: " + b"a" * 200_000,
-    "fields without end": b"HTTP/1.1 200 OK\r\n" + b"".join(b"X-%d: a\r\n" % n for n in range(5_000)),
+    "fields without end": b"HTTP/1.1 200 OK\r\n" + MANY_FIELDS,
     "an upgrade nobody asked for": b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nhello",
     "304 that nobody asked for": b"HTTP/1.1 304 Not Modified\r\n\r\n",
     "closes at once": b"",
@@ -115,6 +127,121 @@ async def test_nonsense_is_an_error_of_the_origin(kind: str, tmp_path: Path) -> 
         assert got.body.endswith(b".")
         w.origin.on("/a", reply(b"sane"))
         assert (await w.ask("/a")).body == b"sane"
+
+
+def drips(first: bytes, again: bytes, count: float = float("inf")) -> Callable[[Seen, asyncio.StreamWriter], object]:
+    """A script that sends something every hundredth of a second, so that it is never silent."""
+
+    async def script(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        del seen
+        writer.write(first)
+        sent = 0
+        while sent < count:
+            writer.write(again)
+            await writer.drain()
+            await asyncio.sleep(0.01)
+            sent += 1
+
+    return script
+
+
+ENDLESS_HEADS = {
+    "a field that grows": drips(b"HTTP/1.1 200 OK\r\nX: ", b"a"),
+    "field after field": drips(b"HTTP/1.1 200 OK\r\n", b"X: a\r\n"),
+    "a status line that grows": drips(b"HTTP/1.1 200 ", b"O"),
+    "early hints for ever": drips(b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n"),
+    "patience asked for ever": drips(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize("kind", ENDLESS_HEADS)
+async def test_a_head_that_never_ends_has_a_deadline(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.web.fetch.HEAD_S_MAX", 0.3)
+    async with world(tmp_path / "web") as w:
+        w.origin.on("/a", ENDLESS_HEADS[kind])  # type: ignore[arg-type]
+        got = await w.ask("/a")
+        assert got.status in {502, 504}, got
+        assert got.whole
+        await w.quiet()
+        w.origin.on("/a", reply(b"sane"))
+        assert (await w.ask("/a")).body == b"sane"
+
+
+async def test_a_body_that_comes_very_slowly_is_the_right_one(tmp_path: Path) -> None:
+    async with world(tmp_path / "web", silence_s=0.5) as w:
+        w.origin.on("/a", drips(f"{OK}Content-Length: 60\r\n\r\n".encode(), b"slow; ", 10))  # type: ignore[arg-type]
+        got = await w.ask("/a")
+        assert (got.status, got.body, got.whole) == (200, b"slow; " * 10, True)
+        await w.stored()
+        assert (await w.ask("/a")).cache.startswith("tambo; hit")
+
+
+@pytest.mark.parametrize(
+    "framing", ["Transfer-Encoding: chunked", "Connection: close", "Content-Length: 9999999999999"]
+)
+async def test_a_body_without_end_ends_with_its_browser_and_is_not_stored(framing: str, tmp_path: Path) -> None:
+    ended = asyncio.Event()
+    sent_bytes = 0
+
+    async def endless(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent_bytes
+        del seen
+        writer.write(f"{OK}{framing}\r\n\r\n".encode())
+        piece = bytes(65_536)
+        chunk = b"10000\r\n" + piece + b"\r\n" if "chunked" in framing else piece
+        try:
+            while True:
+                writer.write(chunk)
+                await writer.drain()
+                sent_bytes += len(piece)
+        finally:
+            ended.set()
+
+    async with world(tmp_path / "web") as w:
+        w.origin.on("/a", endless)
+        reader, writer = await w.connect("site")
+        writer.write(b"GET /a HTTP/1.1\r\nHost: sitio.test\r\n\r\n")
+        async with asyncio.timeout(10):
+            await reader.readexactly(6_000_000)  # three times what is stored at most, and then no more
+            still, held = -1, 0
+            while sent_bytes != still:
+                still, held = sent_bytes, sent_bytes - 6_000_000
+                await asyncio.sleep(0.05)
+            assert held < 20_000_000, "who does not read holds the origin back"
+            writer.transport.abort()
+            await ended.wait()
+        await w.quiet()
+        await w.tidy()
+        assert not w.room.statistics().stored_objects
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_an_answer_that_nobody_asked_for_is_given_to_nobody(late: bool, tmp_path: Path) -> None:
+    evil = reply(b"evil", [("Cache-Control", "max-age=3600")])
+
+    async def two(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        del seen
+        whole = reply(b"page", [("Cache-Control", "max-age=3600")])
+        writer.write(whole if late else whole + evil)
+        await writer.drain()
+        if late:
+            await asyncio.sleep(0.03)
+            writer.write(evil)
+            await writer.drain()
+
+    async with world(tmp_path / "web") as w:
+        w.origin.on("/a", two)
+        for path in "bcd":
+            w.origin.on(f"/{path}", reply(path.encode(), [("Cache-Control", "max-age=3600")]))
+        got = await w.ask("/a")
+        assert got.body == b"page" or got.status == 502
+        if late:
+            await asyncio.sleep(0.05)
+        for path in "bcdbcd":
+            got = await w.ask(f"/{path}")
+            assert got.body == path.encode() or got.status == 502, "an answer out of turn"
 
 
 async def test_control_characters_in_a_field_do_not_reach_the_browser(tmp_path: Path) -> None:
@@ -172,6 +299,5 @@ async def test_many_broken_answers_leave_nothing_behind(tmp_path: Path) -> None:
                     continue
         await w.quiet()
         await wait_until(lambda: w.site.connections() == 0)
-        names = [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("web")]
-        assert names == ["web link"]
+        assert "web fetch" not in {task.get_name() for task in asyncio.all_tasks()}
     await origin.stop()

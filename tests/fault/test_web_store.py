@@ -17,7 +17,7 @@ from gateway.errors import CannotStart
 from gateway.web.disk import DiskTier, NotPlain, PlainDisk, Spooled, digest
 from gateway.web.freshness import Times
 from gateway.web.store import Store, body_key
-from gateway.web.stored import BodyRef, Part, StoredResponse, read_shelf, write_shelf
+from gateway.web.stored import BodyRef, Part, StoredResponse, read_shelf, url_key, write_shelf
 from tests.conformance.web_world import Origin, reply, world
 
 FRESH = [("Cache-Control", "max-age=3600")]
@@ -189,7 +189,7 @@ def test_the_size_limit_is_kept(tmp_path: Path) -> None:
     tier.open()
     for n in range(100):
         body = bytes([n]) * 100_000
-        tier.keep(f"k{n}", answer(body, f"{URL}{n}"), body)
+        tier.keep(url_key("", f"{URL}{n}"), answer(body, f"{URL}{n}"), body)
     rows, size_bytes = tier.count()
     files_bytes = sum(each.stat().st_size for each in (tmp_path / "web").rglob("*.val"))
     tier.close()
@@ -201,11 +201,11 @@ def test_what_is_confirmed_again_and_again_outlives_what_is_not(tmp_path: Path) 
     tier = DiskTier(tmp_path / "web", 1_500_000)
     tier.open()
     loved = b"l" * 100_000
-    tier.keep("loved", answer(loved), loved)
+    tier.keep(url_key("", URL), answer(loved), loved)
     for n in range(60):
         body = bytes([n]) * 100_000
-        tier.keep(f"k{n}", answer(body, f"{URL}{n}"), body)
-        tier.keep("loved", replace(answer(loved), times=Times(n, n)), None)
+        tier.keep(url_key("", f"{URL}{n}"), answer(body, f"{URL}{n}"), body)
+        tier.freshen(url_key("", URL), replace(answer(loved), times=Times(n, n)))
     found = tier.body(answer(loved).body)
     tier.close()
     assert found is not None
@@ -234,13 +234,13 @@ async def test_a_folder_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> N
 
 def test_a_disk_that_fails_is_told_until_it_works_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Gone:
-        def __len__(self) -> int:
+        def _sql(self, *_: object) -> None:
             raise OSError(errno.EIO, "input/output error")
 
     tier = DiskTier(tmp_path / "web", 2_000_000)
     tier.open()
     with monkeypatch.context() as patched:
-        patched.setattr(tier, "_cache", Gone())
+        patched.setattr(tier.rows.index, "_opened", Gone())
         assert [tier.count(), tier.count()] == [(0, 0), (0, 0)]
         assert tier.failures_in_a_row == 2
     tier.count()

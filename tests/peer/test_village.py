@@ -54,8 +54,8 @@ async def test_visited_pages_open_again_when_the_link_is_cut(demo: Demo, browser
     assert "hit" in cut.headers["cache-status"]
     assert await seen_pictures(page) == pictures
     never = await visit(page, f"{site}salud-mental.html")
-    assert never.status == 504
-    assert never.headers["cache-status"] == "tambo; detail=link-down"
+    assert never.status == 503
+    assert never.headers["cache-status"] == "tambo; detail=kept-for-later"
     assert await page.locator("h1").count() == 1, "a page that says so, not a browser's error"
     await fresh.close()
 

@@ -184,3 +184,67 @@ def test_an_address_in_use_is_one_sentence(loop_of: Callable[[], asyncio.Abstrac
 @pytest.fixture
 def loop_of() -> Callable[[], asyncio.AbstractEventLoop]:
     return asyncio.new_event_loop
+
+
+def outside(address: str) -> bool:
+    del address
+    return False
+
+
+async def test_who_is_not_of_the_village_gets_a_sentence_and_nothing_early() -> None:
+    asked = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+    def early(data: bytes) -> tuple[bytes, bytes]:
+        raise AssertionError(data)
+
+    listener = Listener("test", LOOPBACK, hello, plain, early=early, clients=outside)
+    await listener.start()
+    try:
+        answer = await say(listener, asked, half_close=True)
+    finally:
+        await listener.stop()
+    assert answer.startswith(b"HTTP/1.1 403")
+    assert b"village's own network" in answer
+
+
+async def test_an_early_answer_keeps_its_connection_until_it_has_idled() -> None:
+    asked = b"GET /early HTTP/1.1\r\nHost: a\r\n\r\n"
+
+    def early(data: bytes) -> tuple[bytes, bytes] | None:
+        return (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n", b"x") if data == asked else None
+
+    listener = Listener("test", LOOPBACK, hello, plain, early=early, limits=Limits(idle_s=0.4))
+    await listener.start()
+    reader, writer = await asyncio.open_connection(*listener.address)
+    try:
+        begun_s = asyncio.get_running_loop().time()
+        for _ in range(20):
+            writer.write(asked)
+            assert (await reader.readexactly(39)).endswith(b"x")
+            await asyncio.sleep(0.03)  # together longer than it may idle
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
+        assert asyncio.get_running_loop().time() - begun_s >= 0.9
+    finally:
+        writer.transport.abort()
+        await listener.stop()
+
+
+async def test_after_a_half_close_every_request_that_came_is_answered() -> None:
+    held = asyncio.Event()
+
+    async def serve(request: web.BaseRequest) -> web.StreamResponse:
+        if request.path == "/1":
+            await held.wait()
+        return web.Response(text=request.path)
+
+    async with listening(serve) as listener:
+        reader, writer = await asyncio.open_connection(*listener.address)
+        writer.write(b"".join(f"GET /{at} HTTP/1.1\r\nHost: a\r\n\r\n".encode() for at in (1, 2, 3)))
+        writer.write_eof()
+        await asyncio.sleep(0.02)
+        held.set()
+        async with asyncio.timeout(5):
+            answer = await reader.read()
+        writer.close()
+    assert [at for at in (b"/1", b"/2", b"/3") if at in answer] == [b"/1", b"/2", b"/3"]

@@ -155,3 +155,18 @@ def test_receipt_letters_are_the_code_or_made_from_the_name(name: str, code: str
     settings = parse({"box": {"name": name, "code": code}}, Path())
     assert isinstance(settings, Settings)
     assert settings.box.receipt_code == letters
+
+
+def test_a_sites_query_rules_are_the_usual_ones_until_they_are_set(tmp_path: Path) -> None:
+    usual = read(tmp_path, WHOLE)
+    assert isinstance(usual, Settings)
+    assert (usual.sites[0].query.sort, usual.sites[0].query.drop) == (True, None)
+    own = read(tmp_path, WHOLE.replace("[proxy]", '[sites.query]\nsort = false\ndrop = ["utm_*", "x"]\n[proxy]'))
+    assert isinstance(own, Settings)
+    assert (own.sites[0].query.sort, own.sites[0].query.drop) == (False, ("utm_*", "x"))
+
+
+@pytest.mark.parametrize("name", ["*", "a*b", "a b", "a=b", "a&b", "", "#"])
+def test_a_parameter_to_drop_is_a_name_with_perhaps_an_open_end(name: str) -> None:
+    site = {"name": "a", "hosts": ["a"], "origin": "http://a", "query": {"drop": [name]}}
+    assert any(key.startswith("sites[") for key in faults({"sites": [site]}))

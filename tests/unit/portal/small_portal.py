@@ -148,6 +148,7 @@ async def small_portal(
         secret=b"k" * 32,
         limits=PortalLimits(body_bytes_max=20_000, session_idle_s=3_600.0),
         has_https=False,
+        proxy_port=lambda: 3128,
     )
     await portal.start()
     village = Listener("portal", Address("127.0.0.1", 0), portal.application(), portal.render_error)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import aiohttp
 import pytest
@@ -18,6 +19,8 @@ from gateway.portal.apology import render_error
 from gateway.portal.figures import figures
 from gateway.portal.view import Part
 from gateway.units import Address
+from gateway.web.warm_plan import Progress
+from gateway.web.warm_record import Run, State
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,9 @@ class FakeBox:
 
     def clinic(self) -> object | None:
         return None
+
+    def warmed(self) -> Sequence[Run]:
+        return [Run("salud", State.SPENT, Progress(3, 9, 20, 1, 1_200_000, 2_000_000), 1_800_000_000.0)]
 
 
 @pytest.fixture
@@ -116,6 +122,9 @@ async def test_status_is_json_and_the_page_is_for_eyes(base: str) -> None:
     assert status["link"]["capacity"] == {"down_bps": 8_000_000, "up_bps": 800_000}
     assert status["market"]["waiting"] == 2
     assert "Estado del tambo" in page
+    assert status["warm"][0]["state"] == "spent"
+    assert (status["warm"][0]["pages_done"], status["warm"][0]["moved_bytes"]) == (3, 1_200_000)
+    assert "1.2\xa0MB" in page
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:9090", "10.0.0.1", ""])
@@ -152,10 +161,11 @@ def test_the_rooms_figures_keep_their_names() -> None:
     from gateway.market.drain import DrainStatistics
     from gateway.market.room import MarketStatistics
     from gateway.market.writer import JournalStatistics
-    from gateway.web.statistics import WebStatistics
+    from gateway.web.statistics import WarmStatistics, WebStatistics
 
+    figured: dict[str, Any] = {each.name: 1 for each in fields(WebStatistics) if each.name != "warm"}
     records = {
-        "web": WebStatistics(*range(len(fields(WebStatistics)))),
+        "web": WebStatistics(**figured, warm=WarmStatistics()),
         "market": MarketStatistics(JournalStatistics(), DrainStatistics(), 0),
         "clinic": ClinicStatistics(*range(len(fields(ClinicStatistics)))),
     }
@@ -167,15 +177,22 @@ def test_the_rooms_figures_keep_their_names() -> None:
         "tambo_clinic_people",
         "tambo_clinic_sockets",
         "tambo_market_drain_failures_in_a_row",
+        "tambo_web_disk_is_full",
         "tambo_web_failures_in_a_row",
         "tambo_market_journal_damaged",
         "tambo_market_journal_is_taking",
         "tambo_market_journal_put_aside",
         "tambo_market_journal_waiting",
         "tambo_web_fetches_open",
+        "tambo_web_kept_arrived",
+        "tambo_web_kept_given_up",
+        "tambo_web_kept_personal",
+        "tambo_web_kept_waiting",
         "tambo_web_memory_bytes",
         "tambo_web_stored_bytes",
         "tambo_web_stored_objects",
         "tambo_web_tunnels_open",
+        "tambo_web_warm_ended_seconds",
+        "tambo_web_warm_under_way",
     }
     assert {"tambo_web_hits", "tambo_web_from_link_bytes", "tambo_market_drain_accepted"} <= set(told)

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.web.asking import wishes_of
-from gateway.web.coding import recoded, recoding
 from gateway.web.fields import (
     DELTA_S_MAX,
     Fields,
@@ -22,6 +21,7 @@ from gateway.web.fields import (
 )
 from gateway.web.forwarding import end_to_end, for_origin
 from gateway.web.freshness import Times, age_s, lifetime_s
+from gateway.web.saver.coding import recoded, recoding
 from gateway.web.storing import may_store
 from gateway.web.variants import variant_of
 
@@ -47,14 +47,14 @@ def test_readers_of_values_never_raise(value: str) -> None:
     assert date_s is None or date_s >= 0
 
 
-@given(FIELDS, FIELDS, st.floats(0, 4e9), st.floats(-1e6, 1e6), st.integers(100, 999))
+@given(FIELDS, FIELDS, st.floats(0, 4e9), st.floats(-1e6, 1e6), st.integers(100, 999), st.sampled_from(["", "sitio"]))
 def test_rules_never_raise_and_no_duration_is_negative(
-    asked: Fields, fields: Fields, received_s: float, passed_s: float, status: int
+    asked: Fields, fields: Fields, received_s: float, passed_s: float, status: int, site: str
 ) -> None:
     times = Times(received_s, received_s)
-    assert lifetime_s(status, fields, times) >= 0
+    assert lifetime_s(status, fields, times, site) >= 0
     assert age_s(fields, times, received_s + passed_s) >= 0
-    assert may_store("GET", asked, status, fields) in {True, False}
+    assert may_store("GET", asked, status, fields, site) in {True, False}
     wishes = wishes_of(asked)
     assert min(each or 0 for each in (wishes.max_age_s, wishes.min_fresh_s, wishes.max_stale_s)) >= 0
     variant_of(fields, asked)
@@ -85,7 +85,7 @@ def test_the_three_forms_of_a_date_are_read(date: str) -> None:
     "date",
     ["", "0", "-1", "Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 1994 08:49:37 PST", "Sun, 6 Nov 1994 08:49:37 GMT",
      "Sun, 06 Nov 1994 24:49:37 GMT", "Sun, 06 nov 1994 08:49:37 GMT", " Sun, 06 Nov 1994 08:49:37 GMT",
-     "Sun, ٠٦ Nov 1994 08:49:37 GMT"],
+     "Sun, ٠٦ Nov 1994 08:49:37 GMT", "Tue, 31 Feb 2027 08:49:37 GMT", "Mon, 29 Feb 2027 08:49:37 GMT"],
 )  # fmt: skip
 def test_what_is_no_date_is_none(date: str) -> None:
     assert http_date(date) is None
@@ -95,7 +95,7 @@ def test_of_a_double_directive_the_first_counts() -> None:
     assert directives((("Cache-Control", "max-age=5"), ("cache-control", "max-age=9, max-age=1"))) == {"max-age": "5"}
 
 
-@pytest.mark.parametrize("name", ["fields", "status", "target", "variants"])
+@pytest.mark.parametrize("name", ["alike", "fields", "groups", "policy", "query", "status", "target", "variants"])
 def test_docstring_examples_hold(name: str) -> None:
     result = doctest.testmod(importlib.import_module(f"gateway.web.{name}"))
     assert result.attempted > 0

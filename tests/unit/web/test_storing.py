@@ -37,4 +37,4 @@ CREDENTIALS: Fields = (("Authorization", "Bearer secret"),)
     ],
 )
 def test_only_what_its_origin_gives_to_all_is_kept(asked: Fields, said: Fields, kept: bool) -> None:
-    assert may_store("GET", asked, 200, (DATE, *said)) is kept
+    assert may_store("GET", asked, 200, (DATE, *said), "") is kept

@@ -1,0 +1,63 @@
+"""A command asks the box that runs on this machine, through the technician's listener, and is answered or refused.
+
+The listener has no accounts: who may ask is decided by where it listens. What comes back is JSON, bounded.
+"""
+
+import http.client
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.errors import N_, CannotStart, GatewayError
+from gateway.units import Address
+
+ANSWER_S_MAX = 30.0  # emptying a large site of a slow card
+ANSWER_BYTES_MAX = 4_000_000  # a list of pinned pages of a thousand
+
+
+class Refused(GatewayError):
+    """The box understood and would not; its sentences are in the terminal's language already."""
+
+    code = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class RunningBox:
+    """The box whose technician's listener is at `address`; it is to speak `language`."""
+
+    address: Address
+    language: str
+
+    def ask(self, path: str, document: Mapping[str, object] | None = None) -> Any:
+        """Return what the box says to a question, or with a document, to an order.
+
+        Raises: CannotStart when no box answers there, Refused.
+        """
+        connection = http.client.HTTPConnection(self.address.host, self.address.port, timeout=ANSWER_S_MAX)
+        headers = {"Accept": "application/json", "Accept-Language": self.language, "Content-Type": "application/json"}
+        try:
+            if document is None:
+                connection.request("GET", path, headers=headers)
+            else:
+                connection.request("POST", path, json.dumps(document).encode(), headers)
+            answer = connection.getresponse()
+            said = json.loads(answer.read(ANSWER_BYTES_MAX))
+        except (OSError, http.client.HTTPException, ValueError) as exc:
+            raise CannotStart(
+                N_("The box does not answer on %(address)s."),
+                N_("See its log; start it with tambo run."),
+                address=self.address,
+            ) from exc
+        finally:
+            connection.close()
+        if answer.status >= 400:
+            raise Refused(*_sentences(said))
+        return said
+
+
+def _sentences(said: object) -> tuple[str | None, str | None]:
+    error = said.get("error") if isinstance(said, dict) else None
+    if not isinstance(error, dict):
+        return None, None
+    return str(error.get("message", "")) or None, str(error.get("advice", "")) or None

@@ -1,0 +1,129 @@
+"""What is to be fetched, and what comes of it, as everybody sees it who waits for the same."""
+
+import asyncio
+from dataclasses import dataclass
+
+from gateway.backhaul.classes import TrafficClass
+from gateway.errors import GatewayError
+from gateway.web.asking import Ask
+from gateway.web.fields import Fields, without
+from gateway.web.freshness import Times
+from gateway.web.growing import GrowingBody
+from gateway.web.interim import Tell
+from gateway.web.origin import Link, OriginClient
+from gateway.web.spans import Spec, Stretch
+from gateway.web.stored import Shelf, StoredResponse
+from gateway.web.storing import to_store
+from gateway.web.validating import asking, conditions
+from gateway.web.variants import variant_of
+
+_PARTIAL, _UNSATISFIABLE = 206, 416
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What is to be fetched, for whom, and the stored answer that it may confirm or replace."""
+
+    ask: Ask
+    client: OriginClient
+    traffic_class: TrafficClass
+    stored: StoredResponse | None = None
+    validate: bool = False
+    tell: Tell | None = None  # who hears what the origin says before its answer (1xx)
+    spec: Spec | None = None  # the slice that is asked for, if not the whole
+    held: Fields = ()  # the browser's own conditions, where nothing is stored: a 304 is for it alone
+    others: Shelf = ()  # stored answers to other requests, of which a 304 may say that they answer this one
+
+    @property
+    def conditions(self) -> Fields:
+        """What the origin is asked with first."""
+        return conditions(self.stored) if self.validate and self.stored else asking(self.held, self.others)
+
+    @property
+    def at(self) -> tuple[str, str, str]:
+        """Whose resource it is, which, and what of it."""
+        return self.ask.site, self.ask.url, str(self.spec or "")
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """The origin's answer has begun; its body is growing."""
+
+    status: int
+    fields: Fields
+    vary: Fields
+    times: Times
+    shared: bool  # it is being stored, and may serve others
+    stretch: Stretch | None = None  # of which content it is a slice, where others of the same can stand beside it
+    for_all: bool = True  # it may be stored
+
+    @property
+    def vain(self) -> bool:
+        """Whether an origin that was asked for a slice gave nothing that anybody else could use."""
+        return self.status == _UNSATISFIABLE or (self.status == _PARTIAL and not (self.stretch and self.for_all))
+
+
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """The stored answer still holds; here it is, freshened."""
+
+    stored: StoredResponse
+    shared: bool = True  # what the origin said of it may be told to others
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """No answer."""
+
+    error: GatewayError
+
+
+Outcome = Arrived | Validated | Failed
+
+
+class Fetch:
+    """One request under way."""
+
+    def __init__(self, errand: Errand, body: GrowingBody, link: Link, began_s: float) -> None:
+        self.errand = errand
+        self.body = body
+        self.link = link
+        self.began_s = began_s
+        self.mark = 0  # of the store, when it began
+        self.outcome: Outcome | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.waits_for_head: asyncio.Timeout | None = None
+        self._headed = asyncio.Event()
+
+    def tell(self, outcome: Outcome) -> None:
+        """Let everybody who waits know."""
+        if self.outcome is None:
+            self.outcome = outcome
+            self._headed.set()
+
+    async def wait(self, patience_s: float | None) -> Outcome | None:
+        """Return the outcome, or None when patience ends first."""
+        try:
+            async with asyncio.timeout(patience_s):
+                await self._headed.wait()
+        except TimeoutError:
+            return self.outcome
+        return self.outcome
+
+    def suits(self, ask: Ask) -> bool:
+        """Say whether the outcome is an answer to this request too (RFC 9111 §4.1)."""
+        match self.outcome:
+            case Arrived(shared=True, fields=fields, vary=vary):
+                return variant_of(fields, ask.fields) == vary
+            case Validated(stored=stored, shared=True):
+                return variant_of(stored.fields, ask.fields) == stored.vary
+            case Failed():
+                return True
+        return False
+
+
+def as_stored(ask: Ask, arrived: Arrived, size_bytes: int) -> StoredResponse:
+    """Return an answer as it is stored, without any of its body."""
+    status = 200 if arrived.stretch else arrived.status
+    fields = to_store(without(arrived.fields, {"content-length", "content-range"}), ask.site)
+    return StoredResponse(ask.site, ask.url, status, fields, arrived.vary, arrived.times, size_bytes, ())

@@ -1,0 +1,46 @@
+"""What an answer's fields say when its content goes out as it came, and when a browser has it already. Pure.
+
+A browser may hold the original or a picture as it was made smaller here; each has its tag, and either is as good.
+"""
+
+from dataclasses import dataclass
+
+from gateway.web.asking import Ask
+from gateway.web.fields import Fields, combined
+from gateway.web.saver.coding import recoded, recoding
+from gateway.web.saver.pictures import Policy, negotiated, smaller, touchable, wish_of
+from gateway.web.validating import holds_already
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is known of an answer without its body; `told` are its fields as they go to this browser."""
+
+    status: int
+    told: Fields
+    size_bytes: int | None
+    received_s: float
+
+
+def as_it_came(ask: Ask, policy: Policy, answer: Answer) -> Fields:
+    """Return the fields of an answer in its original content: of a picture, that others may get another."""
+    return negotiated(answer.told) if _is_picture(ask, policy, answer) else answer.told
+
+
+def told_304(ask: Ask, policy: Policy, answer: Answer) -> Fields | None:
+    """Return what a 304 tells a browser that holds this answer, in the original or as we made it; else None."""
+    told = answer.told
+    if holds_already(ask.fields, answer.status, told, answer.received_s):
+        return recoded(as_it_came(ask, policy, answer), recoding(told, answer.size_bytes, codings_of(ask)))
+    wish = wish_of(policy, ask.fields) if _is_picture(ask, policy, answer) else None
+    fields = smaller(told, wish, "") if wish else told
+    return fields if holds_already(ask.fields, answer.status, fields, answer.received_s) else None
+
+
+def _is_picture(ask: Ask, policy: Policy, answer: Answer) -> bool:
+    return touchable(policy, ask.url, answer.status, answer.told, answer.size_bytes)
+
+
+def codings_of(ask: Ask) -> str | None:
+    """Return the codings that a browser says it can read."""
+    return combined(ask.fields, "accept-encoding")

@@ -1,0 +1,96 @@
+"""A web room whose connections workers accept: real processes, so under the machine's own clock."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from gateway.backhaul.reach import is_of
+from gateway.clock import SystemClock
+from gateway.listener import Limits, Listener
+from gateway.units import Address
+from gateway.web.workers import Door, Workers
+from tests.clocks import HandClock
+from tests.conformance.web_world import World, plain, world
+from tests.waiting import wait_until
+
+
+class RealClock(HandClock):
+    """The machine's clock, where one that is moved by hand is asked for."""
+
+    def now_s(self) -> float:
+        return SystemClock().now_s()
+
+    def wall_s(self) -> float:
+        return SystemClock().wall_s()
+
+
+@dataclass
+class Village:
+    """A world, its two shared listeners, and one like the site's that nobody else accepts for."""
+
+    world: World
+    workers: Workers
+    site: Listener
+    proxy: Listener
+    patient: Listener
+    running: asyncio.Task[None]
+
+    async def ready(self, count: int = 1) -> None:
+        """Wait until so many workers accept, and the box does not."""
+        await wait_until(lambda: self.workers.ready == count and not self.site.accepts)
+
+    def ports(self) -> set[int]:
+        """The browsers' ports of the connections that the box has."""
+        runner = self.site._runner
+        assert runner is not None
+        assert runner.server is not None
+        return {transport.get_extra_info("peername")[1] for transport in runner.server._connections.values()}
+
+
+def pids() -> list[int]:
+    """The workers of this process."""
+    found = []
+    for path in Path("/proc/self/task").glob("*/children"):
+        for child in path.read_text().split():
+            command = Path(f"/proc/{child}/cmdline")
+            if command.exists() and b"gateway.web.worker\0" in command.read_bytes():
+                found.append(int(child))
+    return sorted(found)
+
+
+@asynccontextmanager
+async def village(
+    folder: Path,
+    *,
+    count: int = 1,
+    limits: Limits = Limits(stop_s=0.2),  # noqa: B008 - frozen
+    clients: tuple[IPv4Network, ...] | None = None,
+) -> AsyncIterator[Village]:
+    """Run a world with workers, and wait until they accept."""
+    async with world(folder, clock=RealClock()) as w, asyncio.TaskGroup() as tasks:
+        room = w.room
+
+        def near(peer: str) -> bool:
+            return clients is None or is_of(peer, clients)
+
+        here = Address("127.0.0.1", 0)
+        early = room.site_early.answer
+        site = Listener("site", here, room.serve_site, plain, limits=limits, early=early, clients=near)
+        proxy = Listener("proxy", here, room.serve_proxy, plain, limits=limits, early=room.proxy_early.answer)
+        patient = Listener("patient", here, room.serve_site, plain, limits=limits)
+        for listener in (site, proxy, patient):
+            await listener.start()
+        doors = [Door(site, room.site_early, 4_000_000, clients), Door(proxy, room.proxy_early, 4_000_000)]
+        workers = Workers(doors, count=count, clock=SystemClock(), access_log=True)
+        running = tasks.create_task(workers.run())
+        it = Village(w, workers, site, proxy, patient, running)
+        try:
+            await it.ready(count)
+            yield it
+        finally:
+            await workers.stop()
+            for listener in (site, proxy, patient):
+                await listener.stop()
