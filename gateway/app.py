@@ -49,8 +49,9 @@ from gateway.portal.trial import Trial
 from gateway.settings import Offline, Settings, Warm, secret
 from gateway.units import Address
 from gateway.web.kept import KeptLimits
+from gateway.web.limits import WebLimits
 from gateway.web.query import TRACKING, QueryRules
-from gateway.web.room import WebLimits, WebRoom
+from gateway.web.room import WebRoom
 from gateway.web.saver.pictures import Policy
 from gateway.web.saver.saver import SaverLimits
 from gateway.web.site import Site
@@ -348,10 +349,16 @@ def _web_room(settings: Settings, world: World, clock: Clock, backhaul: Backhaul
             slice_bytes=settings.cache.slice_bytes,
             free_bytes_min=settings.cache.free_bytes_min,
             write_every_s=settings.cache.write_every_s,
-            request_bytes_max=settings.portal.body_bytes_max,
+            upload_bytes_max=settings.cache.upload_bytes_max,
+            fetches_max=settings.cache.fetches_max,
+            device_requests_max=settings.cache.device_requests_max,
+            patience_s=settings.cache.patience_s,
+            reader_s=settings.cache.reader_s,
             connect_s=settings.backhaul.connect_s,
             silence_s=settings.backhaul.silence_s,
+            head_s=settings.backhaul.head_s,
             tunnels_max=settings.proxy.tunnels_max if settings.proxy else 0,
+            tunnel_idle_s=settings.proxy.tunnel_idle_s if settings.proxy else 0.0,
         ),
         clock=clock,
         backhaul=backhaul,

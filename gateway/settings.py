@@ -311,6 +311,13 @@ class Proxy(Section):
     ports: tuple[Annotated[int, Field(ge=1, le=65_535)], ...] = Field(
         default=(80, 443), description=N_("a list of ports a forwarded request may reach"), examples=[[80, 443]]
     )
+    tunnel_idle_s: float = Field(
+        default=600.0,
+        ge=10,
+        le=86_400,  # longer than the pauses of push connections, shorter than a night
+        description=N_("seconds until a tunnel in which nothing moves is closed, 10 to 86400"),
+        examples=[600.0],
+    )
     clients: tuple[Network, ...] = Field(
         default=_PRIVATE,
         description=N_("a list of networks whose devices may use the proxy; by default all private ones"),
@@ -367,6 +374,41 @@ class Cache(Section):
         examples=[5.0],
     )
 
+    upload_bytes_max: Whole = Field(
+        default=20_000_000,
+        ge=16_384,
+        le=10_000_000_000,  # a photo of a phone passes 10 MB
+        description=N_("the largest body sent to a site, in bytes, at least 16384"),
+        examples=[20_000_000],
+    )
+    fetches_max: Whole = Field(
+        default=400,
+        ge=4,
+        le=10_000,  # each holds up to 256 KB of a body under way
+        description=N_("how many answers are fetched at once, 4 to 10000"),
+        examples=[400],
+    )
+    device_requests_max: Whole = Field(
+        default=48,
+        ge=6,
+        le=1_000,  # a browser opens 32 connections to a proxy, 6 to a site
+        description=N_("how many requests of one device are under way at once, 6 to 1000"),
+        examples=[48],
+    )
+    patience_s: float = Field(
+        default=3.0,
+        ge=0.1,
+        le=60,  # a weak link answers a validation in 1 s; nobody stares at a blank page for longer than this
+        description=N_("seconds an origin has before a stored page is shown instead, 0.1 to 60"),
+        examples=[3.0],
+    )
+    reader_s: float = Field(
+        default=120.0,
+        ge=5,
+        le=3_600,  # a phone that went out of reach does not read on
+        description=N_("seconds a browser has to take each piece of an answer, 5 to 3600"),
+        examples=[120.0],
+    )
     access_log: bool = Field(
         default=False,
         description=N_(
@@ -481,6 +523,13 @@ class Backhaul(Section):
         pattern=r"^[^\s/]{1,15}$",
         description=N_("the link's network interface; absent: that of the default route"),
         examples=["wwan0"],
+    )
+    head_s: float = Field(
+        default=120.0,
+        ge=1,
+        le=3_600,  # one that comes byte by byte; silence has its own limit
+        description=N_("seconds until an answer that does not begin is given up, 1 to 3600"),
+        examples=[120.0],
     )
     down_bps: Whole | None = Field(
         default=None,

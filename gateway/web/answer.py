@@ -3,7 +3,7 @@
 A body that breaks off cuts the connection, since that is the only way to tell a browser; where the length is neither
 stated nor chunked (HTTP/1.0) the cut is a reset, because a plain close would be the body's proper end.
 
-aiohttp adds fields of its own to an answer (`Server`, a `Content-Type` for bodies without one); `_Answer` takes them
+aiohttp adds fields of its own to an answer (`Server`, a `Content-Type` for bodies without one); `BareAnswer` takes them
 off again. The private names for that are held by `tests/contract/test_aiohttp_contract.py`.
 """
 
@@ -24,18 +24,23 @@ from gateway.web.saver.codecs import chain
 from gateway.web.saver.coding import Recoding, recoded
 from gateway.web.saver.flow import through
 
-BROWSER_S_MAX = 120.0  # for one piece of an answer; a phone that went out of reach does not read on
 UNSENT_BYTES_MAX = 131_072  # in a socket; a phone takes it within 50 ms at 20 Mbit/s
 _NO_BODY = frozenset({204, 304})
 _ADDED = ("Server", "Content-Type")
 
 
-class _Answer(web.StreamResponse):
+class BareAnswer(web.StreamResponse):
     """An answer with exactly the fields it was given, and framing."""
 
     def __init__(self, status: int, fields: Fields, *, at_once: bool) -> None:
         super().__init__(status=status, headers=CIMultiDict(fields))
         self._send_headers_immediately = not at_once  # head and body in one segment where the body is there
+        self.sent_bytes = 0  # of the body; `body_length` counts the head too
+
+    async def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Send a piece of the body."""
+        self.sent_bytes += len(data)
+        await super().write(data)
 
     async def _prepare_headers(self) -> None:
         absent = [name for name in _ADDED if name not in self.headers]
@@ -57,8 +62,9 @@ async def send(
     *,
     pool: Executor,
     decoded_bytes_max: int,
+    reader_s: float,
 ) -> web.StreamResponse:
-    """Send an answer whose body goes through `done`.
+    """Send an answer whose body goes through `done`; a browser has `reader_s` to take each piece.
 
     Raises: ConnectionResetError when the body, or the browser, broke off.
     """
@@ -67,7 +73,7 @@ async def send(
     size_bytes = None if done.changes else source.size_bytes
     if size_bytes is not None and status not in _NO_BODY:
         told = (*told, ("Content-Length", str(size_bytes)))
-    response = _Answer(status, told, at_once=bare or isinstance(source, HeldBody))
+    response = BareAnswer(status, told, at_once=bare or isinstance(source, HeldBody))
     pieces = source.pieces()
     if done.changes:
         pieces = through(chain(done, decoded_bytes_max), pieces, pool, live=source.live)
@@ -76,7 +82,7 @@ async def send(
     try:
         await response.begin(request)
         if not bare:
-            await _pour(response, pieces)
+            await _pour(response, pieces, reader_s)
         await response.write_eof()
     except (BodyBroken, TimeoutError) as exc:
         if size_bytes is None and request.version < HttpVersion11:
@@ -92,9 +98,9 @@ def _leave_little_unsent(request: web.BaseRequest) -> None:
         found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES_MAX)
 
 
-async def _pour(response: web.StreamResponse, pieces: AsyncIterator[bytes]) -> None:
+async def _pour(response: web.StreamResponse, pieces: AsyncIterator[bytes], reader_s: float) -> None:
     async for piece in pieces:
-        async with asyncio.timeout(BROWSER_S_MAX):
+        async with asyncio.timeout(reader_s):
             await response.write(piece)
 
 
@@ -106,7 +112,7 @@ def sent_head(response: web.StreamResponse) -> tuple[bytes, list[tuple[bytes, by
 
 async def send_head_only(request: web.BaseRequest, status: int, fields: Fields) -> web.StreamResponse:
     """Send an answer without a body."""
-    response = _Answer(status, without(fields, {"content-length"}), at_once=True)
+    response = BareAnswer(status, without(fields, {"content-length"}), at_once=True)
     if status not in _NO_BODY:
         response.headers["Content-Length"] = "0"
     await response.begin(request)
@@ -125,7 +131,7 @@ async def whole(source: Source, done: Recoding, pool: Executor, decoded_bytes_ma
 
 async def send_tunnel_head(request: web.BaseRequest) -> web.StreamResponse:
     """Say that a tunnel is open (RFC 9110 §9.3.6: a 2xx to CONNECT has no body and no framing)."""
-    response = _Answer(200, (), at_once=False)
+    response = BareAnswer(200, (), at_once=False)
     response.set_status(200, "Connection Established")
     await response.begin(request)
     await response.write_eof()

@@ -15,7 +15,6 @@ from gateway.backhaul.link import Share
 from gateway.errors import GatewayError, LinkDown
 from gateway.web.asking import SAFE, Ask
 from gateway.web.faults import OriginSilent
-from gateway.web.fetch import HEAD_S_MAX
 from gateway.web.fields import Fields, dated, first
 from gateway.web.forwarding import for_origin
 from gateway.web.freshness import Times
@@ -47,7 +46,9 @@ async def direct(means: Means, request: web.BaseRequest, ask: Ask, route: Route,
         share = stack.enter_context(means.backhaul.share(route.traffic_class))
         upload = None
         if ask.has_content:
-            upload = Upload(request, share, size_bytes_max=means.request_bytes_max, silence_s=means.silence_s)
+            upload = Upload(
+                request, share, size_bytes_max=means.limits.upload_bytes_max, silence_s=means.limits.silence_s
+            )
             if upload.size_bytes is not None:
                 fields = (*fields, ("Content-Length", str(upload.size_bytes)))
         requested_s = means.clock.wall_s()
@@ -75,7 +76,7 @@ async def _reply(
     link = route.client.link(ask.url)
     pieces = upload.pieces() if upload else None
     try:
-        async with asyncio.timeout(None if upload else HEAD_S_MAX) as deadline:
+        async with asyncio.timeout(None if upload else means.limits.head_s) as deadline:
             if upload:
                 upload.deadline = deadline
             tell = to_browser(request, means.name)

@@ -40,9 +40,6 @@ from gateway.web.target import peer_of
 from gateway.web.validating import own_conditions, told_by_304
 from gateway.web.variants import select, siblings
 
-# How long a request waits for an origin when there is a stored answer that may be shown instead: a weak link answers a
-# validation in 1 s (three round trips of 300 ms), and nobody stares at a blank page for longer than this.
-STALE_PATIENCE_S = 3.0
 _UNSATISFIABLE = 416
 
 
@@ -171,7 +168,7 @@ class Exchange:
         if stored is None or not self._may_be_stale(stored, status=None):
             return await fetch.wait(None)
         passed_s = self._means.clock.now_s() - fetch.began_s
-        outcome = await fetch.wait(max(0.0, STALE_PATIENCE_S - passed_s))
+        outcome = await fetch.wait(max(0.0, self._means.limits.patience_s - passed_s))
         if outcome is None:
             fetch.link.silent()
         return outcome

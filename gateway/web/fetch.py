@@ -23,6 +23,7 @@ from gateway.web.forwarding import for_origin
 from gateway.web.freshness import Times
 from gateway.web.growing import BodyReader, GrowingBody
 from gateway.web.keeping import Fetched, Keeper, Plan
+from gateway.web.limits import WebLimits
 from gateway.web.origin import Reply
 from gateway.web.resuming import as_slice, slice_sent
 from gateway.web.statistics import Counters
@@ -32,10 +33,8 @@ from gateway.web.storing import may_store
 from gateway.web.validating import freshened, speaks_of, spoken_of
 from gateway.web.variants import variant_of
 
-HEAD_S_MAX = 120.0  # for a head that comes byte by byte; silence has its own deadline
 APART_S = 60.0
 APART_MAX = 2_000  # URLs remembered so
-FETCHES_MAX = 400  # under way at once
 NEAR_BYTES = 524_288  # a byte so far ahead is waited for: 4 s at 1 Mbit/s
 FINISH_BYTES = 16_000_000  # what is still fetched for the store when no browser waits any more
 _OK, _PARTIAL, _NOT_MODIFIED = 200, 206, 304
@@ -54,20 +53,19 @@ class Fetches:
         counters: Counters,
         *,
         name: str,
-        object_bytes_max: int,
-        slice_bytes: int,
+        limits: WebLimits,
     ) -> None:
-        self.slice_bytes = slice_bytes
+        self.slice_bytes = limits.slice_bytes
         self._store = store
         self._backhaul = backhaul
         self._clock = clock
         self._counters = counters
         self._name = name
-        self._object_bytes_max = object_bytes_max
+        self._limits = limits
         self._tasks: asyncio.TaskGroup | None = None
         self._open: set[Fetch] = set()
         self.alike = Likenesses()
-        self._keeper = Keeper(store, object_bytes_max=object_bytes_max)
+        self._keeper = Keeper(store, object_bytes_max=limits.object_bytes_max)
         self._shared: dict[tuple[str, str, str], Fetch] = {}  # by site, URL and slice
         self._apart: OrderedDict[tuple[str, str, str], float] = OrderedDict()
 
@@ -100,6 +98,9 @@ class Fetches:
         """Return the fetch for an errand, a reader of what it brings, and whether it was begun by this errand."""
         at = errand.at
         shared = self._shared.get(at)
+        if shared is not None and self._store.touched_since(shared.mark, *at[:2]):
+            del self._shared[at]  # what it brings is of before
+            shared = None
         if shared is not None and shared.body.keeping and errand.ask.joins:
             return shared, shared.body.reader(), False
         together = shared is None and errand.ask.joins and self._apart.get(at, 0.0) <= self._clock.now_s()
@@ -126,9 +127,9 @@ class Fetches:
 
         Raises: NoCapacity.
         """
-        if self._tasks is None or len(self._open) >= FETCHES_MAX:
+        if self._tasks is None or len(self._open) >= self._limits.fetches_max:
             raise NoCapacity
-        body = GrowingBody(self._store.spool, keep_bytes_max=self._object_bytes_max)
+        body = GrowingBody(self._store.spool, keep_bytes_max=self._limits.object_bytes_max)
         fetch = Fetch(errand, body, errand.client.link(errand.ask.url), self._clock.now_s())
         reader = body.reader()
         self._open.add(fetch)
@@ -166,7 +167,7 @@ class Fetches:
             share = stack.enter_context(self._backhaul.share(errand.traffic_class))
             requested_s = self._clock.wall_s()
             try:
-                async with asyncio.timeout(HEAD_S_MAX) as fetch.waits_for_head:
+                async with asyncio.timeout(self._limits.head_s) as fetch.waits_for_head:
                     exchange = errand.client.exchange("GET", ask.url, fields, share, fetch.link, tell=errand.tell)
                     reply = await stack.enter_async_context(exchange)
             except TimeoutError as exc:

@@ -131,7 +131,7 @@ class Gatherer:
                 if fetch.task is not None:
                     await asyncio.wait([fetch.task])  # the body is stored when its fetch ends
                 kept = select(await self._store.shelf(ask.site, ask.url), ask.fields).stored
-                return found if kept is None else await self._read(kept, replace(found, stored=True))
+                return found if kept is None or not kept.whole else await self._read(kept, replace(found, stored=True))
         return Gathered(error=OriginFault.code)
 
     async def _read(self, stored: StoredResponse, found: Gathered) -> Gathered:

@@ -15,6 +15,7 @@ from gateway.web.early import EarlyAnswers
 from gateway.web.fetch import Fetches
 from gateway.web.fields import Fields, combined, without
 from gateway.web.forwarding import as_in_village, with_via
+from gateway.web.limits import WebLimits
 from gateway.web.origin import OriginClient
 from gateway.web.saver.coding import Recoding
 from gateway.web.saver.pictures import Policy
@@ -50,14 +51,12 @@ class Means:
     saver: Saver
     pool: Executor
     name: str
-    object_bytes_max: int
-    request_bytes_max: int
-    silence_s: float
+    limits: WebLimits
 
     @property
     def decoded_bytes_max(self) -> int:
         """How long a body may become by decoding."""
-        return self.object_bytes_max * DECODED_TIMES_MAX
+        return self.limits.object_bytes_max * DECODED_TIMES_MAX
 
     def told(self, fields: Fields, route: Route, status: str) -> Fields:
         """Return an answer's fields as a browser gets them; our `Cache-Status` member stands last (RFC 9211 §2)."""
@@ -74,7 +73,14 @@ class Means:
         """
         try:
             return await send(
-                request, status, fields, source, done, pool=self.pool, decoded_bytes_max=self.decoded_bytes_max
+                request,
+                status,
+                fields,
+                source,
+                done,
+                pool=self.pool,
+                decoded_bytes_max=self.decoded_bytes_max,
+                reader_s=self.limits.reader_s,
             )
         except ConnectionResetError:
             self.counters.broken += 1

@@ -31,7 +31,7 @@ from gateway.web.interim import Response, Tell, telling
 from gateway.web.target import peer_of
 
 CONNECTIONS_MAX = 256  # of the room to all origins
-PER_ORIGIN_MAX = 64  # more than one device may hold (`room.PER_DEVICE_MAX`)
+PER_ORIGIN_MAX = 64  # more than one device may hold (`WebLimits.device_requests_max`, by default 48)
 FIELD_BYTES_MAX = 32_768
 FIELDS_MAX = 128
 READ_BYTES = 16_384  # a tenth of a second at 1.3 Mbit/s: what a paced link is asked for at once

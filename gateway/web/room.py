@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from gateway.backhaul.state import LinkState
 from gateway.clock import Clock
 from gateway.errors import N_, BadRequest, GatewayError, LinkDown, NoCapacity, NotAllowed, WrongHost, WrongMethod
 from gateway.web.access_log import AccessLog
-from gateway.web.answer import send_head_only
+from gateway.web.answer import BareAnswer, send_head_only
 from gateway.web.asking import PROXY, Ask
 from gateway.web.early import EarlyAnswers
 from gateway.web.exchange import Exchange
@@ -37,38 +37,22 @@ from gateway.web.housekeeping import Housekeeping
 from gateway.web.kept import KeptForLater, KeptLimits, KeptState, belongs
 from gateway.web.kept_list import KeptList
 from gateway.web.kept_run import KeptRun
+from gateway.web.limits import WebLimits
 from gateway.web.means import Means, Route
 from gateway.web.origin import Deadlines, OriginClient
 from gateway.web.saver.saver import Saver, SaverLimits
 from gateway.web.site import Site
 from gateway.web.statistics import Counters, WebStatistics
 from gateway.web.status import CACHE, FIELD, refused
-from gateway.web.store import WRITE_EVERY_S, Store
+from gateway.web.store import Store
 from gateway.web.target import bare_query, host_asked_for, of_proxy, of_tunnel
 from gateway.web.tunnel import Tunnels
 from gateway.web.warm import Warming
 from gateway.web.warm_fetch import WarmFetcher
 
-PER_DEVICE_MAX = 48  # requests under way; a browser opens 32 connections to a proxy, 6 to a site
 NOTES_S = 5.0  # between two writes of what early answers did
 CODING_THREADS = 2  # of the cores; the loop has the rest
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
-
-
-@dataclass(frozen=True, slots=True)
-class WebLimits:
-    """The settings of the room."""
-
-    size_bytes_max: int
-    memory_bytes_max: int
-    object_bytes_max: int
-    slice_bytes: int
-    request_bytes_max: int
-    connect_s: float
-    silence_s: float
-    tunnels_max: int
-    free_bytes_min: int = 0  # of the disk, that are for others
-    write_every_s: float = WRITE_EVERY_S
 
 
 class WebRoom:
@@ -108,6 +92,7 @@ class WebRoom:
                 self._counters,
                 connect_s=limits.connect_s,
                 tunnels_max=limits.tunnels_max,
+                idle_s=limits.tunnel_idle_s,
             )
             if proxy_dialer
             else None
@@ -126,8 +111,7 @@ class WebRoom:
             clock,
             self._counters,
             name=name,
-            object_bytes_max=limits.object_bytes_max,
-            slice_bytes=limits.slice_bytes,
+            limits=limits,
         )
         pool = ThreadPoolExecutor(CODING_THREADS, "web-coding")
         self.saver = Saver(self._store, saver, pool, on_better=self._changed)
@@ -140,9 +124,7 @@ class WebRoom:
             saver=self.saver,
             pool=pool,
             name=name,
-            object_bytes_max=limits.object_bytes_max,
-            request_bytes_max=limits.request_bytes_max,
-            silence_s=limits.silence_s,
+            limits=limits,
         )
         realms = {site.name: Realm(self._site_client, site.query) for site in self.sites}
         realms |= {PROXY: Realm(self._proxy_client)} if self._proxy_client else {}
@@ -225,6 +207,7 @@ class WebRoom:
             failures_in_a_row=self._store.failures_in_a_row,
             disk_is_full=self._store.is_full,
             warm=self.warming.statistics(),
+            saver=self.saver.statistics(),
             kept_waiting=self.kept.count(KeptState.WAITING),
             kept_arrived=self.kept.count(KeptState.ARRIVED),
             kept_personal=self.kept.count(KeptState.PERSONAL),
@@ -271,12 +254,12 @@ class WebRoom:
 
     async def _answer(self, request: web.BaseRequest, ask: Ask, route: Route) -> web.StreamResponse:
         device = request.remote or ""
-        if self._busy[device] >= PER_DEVICE_MAX:
+        if self._busy[device] >= self._means.limits.device_requests_max:
             raise NoCapacity(N_("This device asks for too much at once."))
         self._busy[device] += 1
         try:
             response = await Exchange(self._means, request, ask, route).answer()
-            self._log.note(self._clock.wall_s(), ask.site, response.status, response.body_length, _how(response))
+            self._log.note(self._clock.wall_s(), ask.site, response.status, _sent_bytes(response), _how(response))
             return response
         except GatewayError as exc:
             error = self._kept_instead(exc, ask, device)
@@ -368,6 +351,10 @@ def _how(response: web.StreamResponse) -> str:
     """Return what the cache did, in a word: the first parameter of its own `Cache-Status`."""
     _, found, told = response.headers.get(FIELD, "").rpartition(f"{CACHE}; ")
     return told.partition(";")[0] if found else "own"
+
+
+def _sent_bytes(response: web.StreamResponse) -> int:
+    return response.sent_bytes if isinstance(response, BareAnswer) else 0
 
 
 def _ends_here(method: str, fields: Fields) -> bool:

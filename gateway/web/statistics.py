@@ -1,6 +1,10 @@
 """What the web room has done since it started, for the admin pages and metrics."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # workers count too, in little memory
+    from gateway.web.saver.making import SaverStatistics
 
 
 @dataclass(slots=True)
@@ -20,6 +24,17 @@ class Counters:
     tunnels_open: int = 0
     tunnel_down_bytes: int = 0
     tunnel_up_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WarmStatistics:
+    """What was done since the start to keep pages ready."""
+
+    runs: int = 0
+    pages: int = 0
+    bytes_from_link: int = 0
+    under_way: int = 0
+    ended_s: float = 0.0  # the date of the last run's end; 0 before the first
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +60,12 @@ class WebStatistics:
     fetches_open: int
     failures_in_a_row: int  # of the store on disk; while it fails, pages pass through
     disk_is_full: bool  # or has no more free than others need: nothing is stored
-    warm: "WarmStatistics"
+    warm: WarmStatistics
+    saver: "SaverStatistics"
     kept_waiting: int = 0  # pages that wait for the link
     kept_arrived: int = 0
     kept_personal: int = 0  # there, but not to be stored
     kept_given_up: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class WarmStatistics:
-    """What was done since the start to keep pages ready."""
-
-    runs: int = 0
-    pages: int = 0
-    bytes_from_link: int = 0
-    under_way: int = 0
-    ended_s: float = 0.0  # the date of the last run's end; 0 before the first
 
 
 @dataclass(slots=True)

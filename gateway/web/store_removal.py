@@ -86,6 +86,10 @@ class Removal:
         """Return what `keep` needs to know, to tell whether an answer was taken away while it was fetched."""
         return self.marks.now()
 
+    def touched_since(self, mark: int, site: str, url: str) -> bool:
+        """Say whether a URL, or all of its site, was taken away or called in question after a mark."""
+        return self.marks.taken_since(mark, [(_GONE, site), (_GONE, site, url), (_DOUBTED, site, url)])
+
     def taken_since(self, mark: int | None, stored: StoredResponse) -> bool:
         """Say whether an answer was taken away after a mark."""
         return mark is not None and self.marks.taken_since(mark, _names(_GONE, stored))

@@ -26,7 +26,6 @@ from gateway.web.faults import OriginSilent
 from gateway.web.origin import Link
 from gateway.web.statistics import Counters
 
-IDLE_S_MAX = 600.0  # without a byte either way; longer than the pauses of push connections, shorter than a night
 BUFFER_BYTES = 65_536  # read ahead of the other side, each way
 PIECE_BYTES = 16_384
 
@@ -59,7 +58,7 @@ class Tunnels:
         *,
         connect_s: float,
         tunnels_max: int,
-        idle_s: float = IDLE_S_MAX,
+        idle_s: float,
     ) -> None:
         self._dialer = dialer
         self._backhaul = backhaul

@@ -17,7 +17,8 @@ from gateway.backhaul.link import Backhaul
 from gateway.errors import GatewayError
 from gateway.listener import Limits, Listener
 from gateway.units import Address
-from gateway.web.room import WebLimits, WebRoom
+from gateway.web.limits import WebLimits
+from gateway.web.room import WebRoom
 from gateway.web.saver.pictures import Policy
 from gateway.web.saver.saver import SaverLimits
 from gateway.web.site import Site
@@ -293,7 +294,15 @@ def limits(**changed: float) -> WebLimits:
         "memory_bytes_max": 4_000_000,
         "object_bytes_max": 2_000_000,
         "slice_bytes": 65_536,
-        "request_bytes_max": 100_000,
+        "free_bytes_min": 0,
+        "write_every_s": 5.0,
+        "upload_bytes_max": 100_000,
+        "fetches_max": 400,
+        "device_requests_max": 48,
+        "patience_s": 3.0,
+        "reader_s": 120.0,
+        "head_s": 120.0,
+        "tunnel_idle_s": 600.0,
         "connect_s": 5.0,
         "silence_s": 5.0,
         "tunnels_max": 10,

@@ -155,11 +155,8 @@ ENDLESS_HEADS = {
 
 
 @pytest.mark.parametrize("kind", ENDLESS_HEADS)
-async def test_a_head_that_never_ends_has_a_deadline(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gateway.web.fetch.HEAD_S_MAX", 0.3)
-    async with world(tmp_path / "web") as w:
+async def test_a_head_that_never_ends_has_a_deadline(kind: str, tmp_path: Path) -> None:
+    async with world(tmp_path / "web", head_s=0.3) as w:
         w.origin.on("/a", ENDLESS_HEADS[kind])  # type: ignore[arg-type]
         got = await w.ask("/a")
         assert got.status in {502, 504}, got

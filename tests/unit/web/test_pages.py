@@ -7,7 +7,6 @@ from pathlib import Path
 import brotli
 import pytest
 
-from gateway.web import exchange
 from tests.conformance.web_world import DOORS, Door, Got, Origin, Seen, World, read_answer, reply, world
 from tests.waiting import wait_until
 
@@ -232,11 +231,8 @@ async def test_a_request_that_waits_when_the_link_goes_down_is_answered_at_once(
         assert waiting.result().get("x-code") == "link-down"
 
 
-async def test_an_origin_that_is_silent_costs_patience_only_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(exchange, "STALE_PATIENCE_S", 0.05)
-    async with world(tmp_path / "web", silence_s=30.0) as w:
+async def test_an_origin_that_is_silent_costs_patience_only_once(tmp_path: Path) -> None:
+    async with world(tmp_path / "web", silence_s=30.0, patience_s=0.05) as w:
         w.origin.on("/a", reply(b"page", [("Cache-Control", "max-age=10")]), Held(b"never"))
         await w.ask("/a")
         await w.stored()
@@ -313,7 +309,7 @@ async def test_a_chunked_body_stays_chunked_and_100_continue_is_said(tmp_path: P
 
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_a_body_over_the_limit_is_refused(chunked: bool, tmp_path: Path) -> None:
-    async with world(tmp_path / "web", request_bytes_max=50_000) as w:
+    async with world(tmp_path / "web", upload_bytes_max=50_000) as w:
         w.origin.on("/a", reply(b"thanks"))
         head = b"POST /a HTTP/1.1\r\nHost: sitio.test\r\n"
         if chunked:
@@ -393,3 +389,22 @@ async def test_a_tunnel_is_refused_at_a_site_and_never_reaches_its_origin(tmp_pa
         request = b"CONNECT sitio.test:80 HTTP/1.1\r\nHost: sitio.test\r\n\r\n"
         assert (await w.say(request, method="CONNECT")).status == 405
         assert w.origin.seen == []
+
+
+async def test_what_is_asked_for_after_a_purge_is_not_what_was_coming_before(tmp_path: Path) -> None:
+    async with world(tmp_path / "web") as w:
+        before, after = (
+            Held(reply(b"before", [("Cache-Control", "max-age=60")])),
+            Held(reply(b"after", [("Cache-Control", "max-age=60")])),
+        )
+        w.origin.on("/a", before, after)
+        async with asyncio.TaskGroup() as tasks:
+            early = tasks.create_task(w.ask("/a"))
+            await wait_until(lambda: len(w.origin.seen) == 1)
+            await w.room.housekeeping.purge("http://sitio.test/a")
+            late = tasks.create_task(w.ask("/a"))
+            await wait_until(lambda: len(w.origin.seen) == 2)
+            before.go.release()
+            after.go.release()
+        assert (early.result().body, late.result().body) == (b"before", b"after")
+        assert (await w.ask("/a")).body == b"after"
