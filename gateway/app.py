@@ -236,7 +236,7 @@ class Box:
         if settings.proxy:
             near = partial(is_of, networks=settings.proxy.clients)
             yield serving(
-                "proxy", settings.proxy.listen, pages.serve_proxy, early=pages.proxy_early.answer, clients=near
+                "proxy", settings.proxy.listen, pages.doors.proxy, early=pages.proxy_early.answer, clients=near
             )
         yield serving("door", settings.clinic.door, portal.door(), tls=tls)
         view = Rooms(self._clock, self.backhaul, pages, market, clinic)
@@ -253,8 +253,8 @@ def _by_host(portal_hosts: frozenset[str], pages: WebRoom) -> Middleware:
         host = host_name(request.host)
         if host in portal_hosts:
             return await handler(request)
-        if pages.serves(host):
-            return await pages.serve_site(request)
+        if pages.doors.serves(host):
+            return await pages.doors.site(request)
         raise WrongHost
 
     return fork

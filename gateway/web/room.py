@@ -6,53 +6,40 @@ outlives it. Stop the listeners before it; `close_tunnels` lets them stop withou
 
 import asyncio
 import secrets
-from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from aiohttp import HttpVersion11, web
-from yarl import URL
-
-from gateway.backhaul.classes import TrafficClass
 from gateway.backhaul.dialer import Dialer
 from gateway.backhaul.link import Backhaul
 from gateway.backhaul.state import LinkState
 from gateway.clock import Clock
-from gateway.errors import N_, BadRequest, GatewayError, LinkDown, NoCapacity, NotAllowed, WrongHost, WrongMethod
 from gateway.web.access_log import AccessLog
-from gateway.web.answer import BareAnswer, send_head_only
-from gateway.web.asking import PROXY, Ask
+from gateway.web.asking import PROXY
+from gateway.web.doors import Doors, Way
 from gateway.web.early import EarlyAnswers
-from gateway.web.exchange import Exchange
-from gateway.web.faults import Loop
 from gateway.web.fetch import Fetches
-from gateway.web.fields import Fields, delta_seconds, first, from_wire
-from gateway.web.forwarding import as_at_site, content_length, end_to_end, has_passed
 from gateway.web.gather import Gatherer, Realm
 from gateway.web.housekeeping import Housekeeping
-from gateway.web.kept import KeptForLater, KeptLimits, KeptState, belongs
+from gateway.web.kept import KeptLimits, KeptState, belongs
 from gateway.web.kept_list import KeptList
 from gateway.web.kept_run import KeptRun
 from gateway.web.limits import WebLimits
-from gateway.web.means import Means, Route
+from gateway.web.means import Means
 from gateway.web.origin import Deadlines, OriginClient
 from gateway.web.saver.saver import Saver, SaverLimits
 from gateway.web.site import Site
 from gateway.web.statistics import Counters, WebStatistics
-from gateway.web.status import CACHE, FIELD, refused
 from gateway.web.store import Store
-from gateway.web.target import bare_query, host_asked_for, of_proxy, of_tunnel
 from gateway.web.tunnel import Tunnels
 from gateway.web.warm import Warming
 from gateway.web.warm_fetch import WarmFetcher
 
 NOTES_S = 5.0  # between two writes of what early answers did
 CODING_THREADS = 2  # of the cores; the loop has the rest
-METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
 
 class WebRoom:
@@ -74,10 +61,7 @@ class WebRoom:
         saver: SaverLimits = SaverLimits(),  # noqa: B008 - frozen
     ) -> None:
         self.sites = tuple(sites)
-        self._by_host = {host: site for site in self.sites for host in site.hosts}
-        self._name = name
         self._backhaul = backhaul
-        self._busy: Counter[str] = Counter()  # requests under way of each device
         self._clock = clock
         self._counters = Counters()
         self._log = AccessLog(access_log)
@@ -148,6 +132,15 @@ class WebRoom:
         )
         self.site_early = EarlyAnswers(clock, self._counters, self._log, bytes_max=limits.memory_bytes_max // 2)
         self.proxy_early = EarlyAnswers(clock, self._counters, self._log, bytes_max=limits.memory_bytes_max // 4)
+        self.doors = Doors(
+            self._means,
+            self.sites,
+            site_way=Way(self._site_client, self.site_early),
+            proxy_way=Way(self._proxy_client, self.proxy_early) if self._proxy_client else None,
+            tunnels=self._tunnels,
+            kept=self.kept,
+            log=self._log,
+        )
         self._store.on_change, self._store.on_clear = self._changed, self._cleared
         self._running = AsyncExitStack()
 
@@ -192,10 +185,6 @@ class WebRoom:
         if self._tunnels:
             self._tunnels.close()
 
-    def serves(self, host: str) -> bool:
-        """Say whether a host name, in small letters and without port, is that of a site."""
-        return host in self._by_host
-
     def statistics(self) -> WebStatistics:
         """Return what was done so far, and what is stored."""
         return WebStatistics(
@@ -214,96 +203,11 @@ class WebRoom:
             kept_given_up=self.kept.count(KeptState.GIVEN_UP),
         )
 
-    async def serve_site(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer a request for one of the sites.
-
-        Raises: GatewayError.
-        """
-        fields, target = self._read(request)
-        if request.method == "CONNECT":
-            raise WrongMethod  # a site is no proxy, and an origin that takes it would be a tunnel without a guard
-        host = first(fields, "host")
-        site = self._by_host.get(host_asked_for(target, host))
-        if site is None:
-            raise WrongHost
-        if target.raw_path == "*" or _ends_here(request.method, fields):
-            return await self._options(request)
-        moved = as_at_site(fields, host=host or "", scheme=request.scheme, origin=site.origin)
-        url = site.url(target, bare=bare_query(request._message.path))
-        ask = replace(_ask(request, url, moved, site.name), rules=site.query)
-        return await self._answer(request, ask, self._route(site))
-
-    async def serve_proxy(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer a request of a browser that has this box as its proxy.
-
-        Raises: GatewayError.
-        """
-        fields, target = self._read(request)
-        if self._proxy_client is None or self._tunnels is None:
-            raise NotAllowed
-        if request.method == "CONNECT":
-            if content_length(fields) or first(fields, "transfer-encoding"):
-                raise BadRequest(N_("A tunnel's request has no body."))  # RFC 9110 §9.3.6
-            return await self._tunnels.serve(request, *of_tunnel(target))
-        url = of_proxy(target, bare=bare_query(request._message.path))
-        if _ends_here(request.method, fields):
-            return await self._options(request)
-        return await self._answer(
-            request, _ask(request, url, fields, PROXY), Route(self._proxy_client, TrafficClass.WEB, self.proxy_early)
-        )
-
-    async def _answer(self, request: web.BaseRequest, ask: Ask, route: Route) -> web.StreamResponse:
-        device = request.remote or ""
-        if self._busy[device] >= self._means.limits.device_requests_max:
-            raise NoCapacity(N_("This device asks for too much at once."))
-        self._busy[device] += 1
-        try:
-            response = await Exchange(self._means, request, ask, route).answer()
-            self._log.note(self._clock.wall_s(), ask.site, response.status, _sent_bytes(response), _how(response))
-            return response
-        except GatewayError as exc:
-            error = self._kept_instead(exc, ask, device)
-            self._counters.refused += 1
-            self._log.note(self._clock.wall_s(), ask.site, error.status, 0, error.code)
-            error.headers["Cache-Status"] = refused(error.code)
-            raise error from exc.__cause__
-        finally:
-            self._busy[device] -= 1
-            if not self._busy[device]:
-                del self._busy[device]
-
-    def _kept_instead(self, error: GatewayError, ask: Ask, device: str) -> GatewayError:
-        """Return what a page that is not there is answered with while the link is down: that it is kept for later."""
-        token = self.kept.keep(ask, device) if isinstance(error, LinkDown) and self._backhaul.is_down else None
-        if token is None:
-            return error
-        down_s = self._clock.now_s() - self._backhaul.status().since_s
-        return KeptForLater(token, down_s=down_s, by_proxy=ask.site == PROXY)
-
     def _belongs(self, site: str, url: str) -> bool:
         """Say whether a realm may be asked for a URL: a list on disk may be of other settings, or of somebody else."""
         if site == PROXY:
             return self._proxy_client is not None and belongs(url, None)
         return any(each.name == site and belongs(url, each.origin) for each in self.sites)
-
-    def _read(self, request: web.BaseRequest) -> tuple[Fields, URL]:
-        """Return a request's fields and target; what no listener of ours takes is refused here."""
-        fields = from_wire(request.raw_headers)
-        if request.method == "TRACE":
-            raise WrongMethod  # RFC 9110 §9.3.8: it would show a browser's cookies to its scripts
-        if request.version < HttpVersion11 and first(fields, "transfer-encoding") is not None:
-            raise BadRequest(N_("The request is not valid HTTP."))  # RFC 9112 §6.1
-        if has_passed(fields, self._name):
-            raise Loop
-        return fields, request._message.url  # the target as it was sent; `request.url` changes its scheme
-
-    def _route(self, site: Site) -> Route:
-        return Route(
-            self._site_client, site.traffic_class, self.site_early, site.origin, site.pictures, banner=site.banner
-        )
-
-    async def _options(self, request: web.BaseRequest) -> web.StreamResponse:
-        return await send_head_only(request, 200, (("Allow", METHODS),))
 
     def _clients(self) -> list[OriginClient]:
         return [client for client in (self._site_client, self._proxy_client) if client is not None]
@@ -340,23 +244,3 @@ class WebRoom:
                 self._cleared()  # they say nothing of the link
             if down:
                 self._fetches.interrupt()
-
-
-def _ask(request: web.BaseRequest, url: str, fields: Fields, site: str) -> Ask:
-    version = "1.1" if request.version >= HttpVersion11 else "1.0"
-    return Ask(request.method, url, end_to_end(fields), request.body_exists, site, version=version)
-
-
-def _how(response: web.StreamResponse) -> str:
-    """Return what the cache did, in a word: the first parameter of its own `Cache-Status`."""
-    _, found, told = response.headers.get(FIELD, "").rpartition(f"{CACHE}; ")
-    return told.partition(";")[0] if found else "own"
-
-
-def _sent_bytes(response: web.StreamResponse) -> int:
-    return response.sent_bytes if isinstance(response, BareAnswer) else 0
-
-
-def _ends_here(method: str, fields: Fields) -> bool:
-    """RFC 9110 §7.6.2: an OPTIONS request that may go no further is answered here."""
-    return method == "OPTIONS" and delta_seconds(first(fields, "max-forwards")) == 0

@@ -361,9 +361,9 @@ async def world(
         proxy_dialer=dialer,
     )
     small = Limits(stop_s=0.2)
-    site = Listener("site", Address("127.0.0.1", 0), room.serve_site, plain, limits=small, early=room.site_early.answer)
+    site = Listener("site", Address("127.0.0.1", 0), room.doors.site, plain, limits=small, early=room.site_early.answer)
     proxy = Listener(
-        "proxy", Address("127.0.0.1", 0), room.serve_proxy, plain, limits=small, early=room.proxy_early.answer
+        "proxy", Address("127.0.0.1", 0), room.doors.proxy, plain, limits=small, early=room.proxy_early.answer
     )
     with patch("gateway.backhaul.link.CARRIER_POLL_S", 0.01), patch("gateway.backhaul.link.PROBE_PAUSE_S", 0.01):
         async with asyncio.TaskGroup() as tasks:

@@ -17,7 +17,7 @@ FIELDS = [("Cache-Control", "max-age=60"), ("Content-Type", "text/html"), ("ETag
 @pytest.fixture
 async def village(tmp_path: Path) -> AsyncIterator[World]:
     async with world(tmp_path) as made:
-        by_host = made.room._by_host
+        by_host = made.room.doors._by_host
         by_host[SITE_HOST] = replace(by_host[SITE_HOST], banner=True)
         yield made
 

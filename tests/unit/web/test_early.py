@@ -53,7 +53,7 @@ async def raw_answers(listener: Listener, *pieces: bytes) -> bytes:
 async def both(folder: Path, door: Door) -> AsyncIterator[tuple[World, Listener, Listener]]:
     """A world with some pages in it, its listener, and one like it that parses everything."""
     async with world(folder) as w:
-        serve = w.room.serve_site if door == "site" else w.room.serve_proxy
+        serve = w.room.doors.site if door == "site" else w.room.doors.proxy
         patient = Listener("patient", Address("127.0.0.1", 0), serve, plain, limits=Limits(stop_s=0.2))
         await patient.start()
         w.origin.on("/plain", reply(b"x" * 500, [KEEPS, ("Content-Type", "image/jpeg"), ("ETag", '"100%"')]))

@@ -56,7 +56,7 @@ async def test_who_joined_a_fetch_and_who_speaks_http_1_0_hear_no_hint(tmp_path:
         old[1].write(b"GET /a HTTP/1.0\r\nHost: sitio.test\r\n\r\n")
         await wait_until(lambda: len(w.origin.seen) == 1)
         joined[1].write(b"GET /a HTTP/1.1\r\nHost: sitio.test\r\n\r\n")
-        await wait_until(lambda: len(w.room._busy) > 0 and w.room._busy["127.0.0.1"] == 2)
+        await wait_until(lambda: len(w.room.doors._busy) > 0 and w.room.doors._busy["127.0.0.1"] == 2)
         hinted.set()
         for reader, writer in (old, joined):
             assert (await heard(reader)).split(" ")[1] == "200"

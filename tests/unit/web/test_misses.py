@@ -13,7 +13,7 @@ HELD = (("If-None-Match", '"a"'),)
 
 
 def waiting(w: World) -> int:
-    return sum(w.room._busy.values())
+    return sum(w.room.doors._busy.values())
 
 
 async def together(w: World, door: Door, answer: bytes, *asked: tuple[tuple[str, str], ...]) -> list[Got]:

@@ -78,9 +78,9 @@ async def village(
 
         here = Address("127.0.0.1", 0)
         early = room.site_early.answer
-        site = Listener("site", here, room.serve_site, plain, limits=limits, early=early, clients=near)
-        proxy = Listener("proxy", here, room.serve_proxy, plain, limits=limits, early=room.proxy_early.answer)
-        patient = Listener("patient", here, room.serve_site, plain, limits=limits)
+        site = Listener("site", here, room.doors.site, plain, limits=limits, early=early, clients=near)
+        proxy = Listener("proxy", here, room.doors.proxy, plain, limits=limits, early=room.proxy_early.answer)
+        patient = Listener("patient", here, room.doors.site, plain, limits=limits)
         for listener in (site, proxy, patient):
             await listener.start()
         doors = [Door(site, room.site_early, 4_000_000, clients), Door(proxy, room.proxy_early, 4_000_000)]
