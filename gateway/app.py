@@ -217,6 +217,7 @@ class Box:
         limits = Limits(
             connections_max=settings.portal.connections_max,
             header_bytes_max=settings.portal.header_bytes_max,
+            reader_s=settings.cache.reader_s,
         )
         tls = _tls(settings)
 
@@ -377,6 +378,7 @@ def _kept_limits(offline: Offline) -> KeptLimits:
         url_chars_max=offline.url_chars_max,
         age_s_max=offline.days_max * 86_400.0,
         page_bytes_max=offline.page_bytes_max,
+        day_bytes_max=offline.bytes_max,
         parts_max=offline.parts_max,
         tries_max=offline.tries_max,
     )

@@ -12,7 +12,7 @@ import typer
 
 from gateway.errors import N_, BadRequest
 from gateway.plan import reachable
-from gateway.running_box import RunningBox
+from gateway.running_box import PURGE_S_MAX, RunningBox
 from gateway.settings import Settings
 from gateway.terminal import DEFAULT_CONFIG, Config, language, say, settings_of
 from gateway.units import in_bytes
@@ -77,7 +77,9 @@ def purge(
     order = {"group": group, "site": site or _only_site(settings)} if group is not None else _named(str(target))
     if group is None and "site" in order and not yes:
         _ask_for_the_name(str(target))
-    removed = _box(settings).ask("/cache/purge", order)
+    if sys.stderr.isatty():
+        typer.echo("…", err=True)
+    removed = _box(settings).ask("/cache/purge", order, answer_s_max=PURGE_S_MAX)
     if as_json:
         typer.echo(json.dumps(removed))
         return

@@ -4,41 +4,31 @@ Everything the box serves comes through here, so what must hold everywhere is he
 that repeats none of it (aiohttp's own 400 quotes the input), no answer names the server's software, no connection idles
 for an hour, and a browser that half-closes keeps its answer.
 
-aiohttp's `RequestHandler` has no public way to do this; the names used below that are not documented
-(`AppRunner._make_server`, `RequestHandler.handle_error`, `_waiter`, `_messages`, `_request_count`, `_close`,
-`_current_request`, `BaseRequest._version`, `web_response.SERVER_SOFTWARE`) are held by
+What holds for one connection is in `connection.py`. aiohttp has no public way to do all this; the names used below that
+are not documented (`AppRunner._make_server`, `BaseRequest._version`, `web_response.SERVER_SOFTWARE`) are held by
 `tests/contract/test_aiohttp_contract.py`.
 """
 
 import asyncio
 import errno
 import logging
-import re
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
 import structlog
 from aiohttp import HttpVersion10, web, web_response
-from aiohttp.http_exceptions import HttpProcessingError
 
+from gateway.connection import Clients, Connection, Early, Handler, RenderError, Server, place
 from gateway.errors import N_, BadRequest, CannotStart, GatewayError, NotAllowed, NotFound, TooLarge, WrongMethod
 from gateway.units import Address
 
-Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-RenderError = Callable[[web.BaseRequest, GatewayError], web.Response]
-Clients = Callable[[str], bool]  # from a peer's address to whether it is served
-Early = Callable[[bytes], tuple[bytes, bytes] | None]  # from the bytes of a request to head and body of its answer
-
-# One request, whole and without a body, as strictly as any parser reads it: behind it the next one begins.
-_ONE_BARE_REQUEST = re.compile(
-    rb"GET [!-~]+ HTTP/1\.1\r\n((?!(?i:content-length|transfer-encoding|upgrade|expect|connection):)"
-    rb"[!#-'*+.0-9A-Z^-z|~-]+:[\t -~\x80-\xff]*\r\n|Connection: keep-alive\r\n)+\r\n"
-).fullmatch
 CONNECTIONS_WAITING = 256  # to be accepted
+HANDSHAKE_S = 10.0  # for TLS; a phone on weak Wi-Fi needs two or three round trips
+WATCH_S = 5.0
 SERVER = "tambo"  # no versions: they only help who looks for a hole
 _QUIET = logging.getLogger("aiohttp.quiet")  # aiohttp logs the peer's bytes and tracebacks; ours says what matters
 _QUIET.addHandler(logging.NullHandler())
@@ -54,6 +44,7 @@ class Limits:
     header_bytes_max: int = 16_384
     header_count_max: int = 128
     idle_s: float = 75.0  # browsers close at 60–300 s; nginx's default
+    reader_s: float = 120.0  # for the other end to take anything of what waits for it
     stop_s: float = 10.0  # aiohttp waits twice: for an answer to end, and for its cancelled handler
 
 
@@ -81,7 +72,8 @@ class Listener:
         self._clients = clients
         self._runner: web.BaseRunner | None = None
         self._listening: socket.socket | None = None
-        self._site: web.SockSite | None = None  # while connections are accepted here
+        self._accepting: asyncio.Server | None = None  # while connections are accepted here
+        self._watching: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
         """Accept connections from now on; `address` then tells the port that was given.
@@ -95,26 +87,37 @@ class Listener:
         self._listening = _bind(self.name, self.address)
         self.address = Address(*self._listening.getsockname()[:2])
         self._runner = runner
+        self._watch()
         await self.accept()
+
+    def _watch(self) -> None:
+        """Cut who takes nothing of its answer, now and every few seconds."""
+        if self._runner is not None:
+            cast("Server", self._runner.server).abort_stuck(self.limits.reader_s)
+            self._watching = asyncio.get_running_loop().call_later(WATCH_S, self._watch)
 
     async def accept(self) -> None:
         """Accept connections here, if it has started."""
-        if self._site is None and self._runner is not None and self._listening is not None:
-            self._site = web.SockSite(
-                self._runner, self._listening.dup(), ssl_context=self._tls, backlog=CONNECTIONS_WAITING
+        if self._accepting is None and self._runner is not None and self._listening is not None:
+            assert self._runner.server is not None  # noqa: S101 - there is one since the runner's set-up
+            self._accepting = await asyncio.get_running_loop().create_server(
+                self._runner.server,
+                sock=self._listening.dup(),
+                ssl=self._tls,
+                backlog=CONNECTIONS_WAITING,
+                ssl_handshake_timeout=HANDSHAKE_S if self._tls else None,
             )
-            await self._site.start()
 
     async def leave_accepting(self) -> None:
         """Leave it to other processes that listen on `descriptor`; connections that are open go on."""
-        if self._site is not None:
-            site, self._site = self._site, None
-            await site.stop()
+        if self._accepting is not None:
+            accepting, self._accepting = self._accepting, None
+            accepting.close()
 
     @property
     def accepts(self) -> bool:
         """Whether connections are accepted here."""
-        return self._site is not None
+        return self._accepting is not None
 
     @property
     def descriptor(self) -> int:
@@ -129,7 +132,7 @@ class Listener:
             return
 
         def going_on() -> web.RequestHandler:
-            handler = cast("_Connection", server())
+            handler = cast("Connection", server())
             handler.already = data
             return handler
 
@@ -142,7 +145,8 @@ class Listener:
     async def stop(self) -> None:
         """Accept nothing more, let running requests finish within `stop_s`, then close."""
         if self._runner is not None:
-            runner, self._runner, self._site = self._runner, None, None
+            await self.leave_accepting()
+            runner, self._runner = self._runner, None
             if self._listening is not None:
                 self._listening.close()
             await runner.cleanup()
@@ -163,7 +167,9 @@ class Listener:
             "logger": _QUIET,
         }
         make = partial(
-            _Server, partial(_Connection, self._render_error, self._early, self._clients, connection), self.limits
+            Server,
+            partial(Connection, self._render_error, self._early, self._clients, connection),
+            self.limits.connections_max,
         )
         if isinstance(self._serve, web.Application):
             return _ApplicationRunner(self._serve, self._guarded, self.limits, make)
@@ -192,7 +198,7 @@ class Listener:
             except (ConnectionError, asyncio.CancelledError):
                 raise
             except Exception as exc:  # noqa: BLE001 - the last line of defence: an answer instead of a dropped connection
-                _log.error("request.failed", listener=self.name, error=type(exc).__name__, at=_place(exc))
+                _log.error("request.failed", listener=self.name, error=type(exc).__name__, at=place(exc))
                 return self._refuse(request, GatewayError())
 
         return answer
@@ -207,133 +213,6 @@ class Listener:
         return response
 
 
-class _Connection(web.RequestHandler):
-    """One connection, with our answer to what cannot be parsed, and with answers that need no parser."""
-
-    __slots__ = ("_clients", "_closes_after_answer", "_early", "_ended", "_render_error", "already", "half_closed")
-
-    def __init__(
-        self,
-        render_error: RenderError,
-        early: Early | None,
-        clients: Clients | None,
-        connection: dict[str, Any],
-        manager: web.Server,
-    ) -> None:
-        super().__init__(manager, loop=manager._loop, **connection)
-        self._render_error = render_error
-        self._clients = clients
-        self._early = early  # while all that came was whole requests without bodies
-        self._closes_after_answer = False
-        self._ended = False  # no more requests will come
-        self.half_closed = False
-        self.already = b""  # what another process has read of it
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take note of who is there; early answers are for the village alone."""
-        super().connection_made(transport)
-        peer = transport.get_extra_info("peername")
-        if self._clients is not None and not self._clients(str(peer[0]) if peer else ""):
-            self._early = None
-        if self.already:
-            self._loop.call_soon(self._begin)  # not at once: reading has not begun, so it could not be paused
-
-    def _begin(self) -> None:
-        if self.already and self.transport is not None:
-            self.data_received(b"")
-
-    def data_received(self, data: bytes) -> None:
-        """Answer early what can be; all else goes to the parser."""
-        if self.already:
-            data, self.already = self.already + data, b""
-        early, waiter, transport = self._early, self._waiter, self.transport
-        if early is not None and transport is not None:
-            if waiter is not None and not waiter.done() and not transport.get_write_buffer_size():
-                answer = early(data)
-                if answer is not None:
-                    self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-                    transport.writelines(answer)
-                    return
-            if _ONE_BARE_REQUEST(data) is None:
-                self._early = None  # whether the next bytes begin a request is not known from here on
-        super().data_received(data)
-
-    def handle_error(
-        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
-    ) -> web.StreamResponse:
-        """Answer a request that never became one, repeating nothing of it."""
-        del message
-        if request.writer.output_size > 0:
-            raise ConnectionResetError("the answer had begun")
-        if isinstance(exc, ConnectionError):
-            raise exc  # who asked is gone
-        if isinstance(exc, HttpProcessingError) or status < 500:
-            response = self._render_error(
-                request, BadRequest(N_("The request is not valid HTTP."), N_("Reload the page."))
-            )
-        else:
-            _log.error("request.failed", error=type(exc).__name__, at=_place(exc))
-            response = self._render_error(request, GatewayError())
-        response.force_close()
-        return response
-
-    def close(self) -> None:
-        """Close when idle; a request whose body is still arriving is read and answered first."""
-        request = self._current_request
-        if request is None or request.content.is_eof():
-            super().close()
-        else:
-            self.keep_alive(False)
-            self._closes_after_answer = True
-
-    async def shutdown(self, timeout: float | None = 15.0) -> None:
-        """End within `timeout`, in seconds; aiohttp's own would drop the rest of a body from here on."""
-        if self._closes_after_answer and self._task_handler is not None:
-            done, _ = await asyncio.wait([self._task_handler], timeout=timeout)
-            timeout = timeout if done else 0.1
-        await super().shutdown(timeout)
-
-    async def finish_response(
-        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
-    ) -> tuple[web.StreamResponse, bool]:
-        """Send an answer, and close behind it where the listener stops."""
-        if (self._closes_after_answer and not resp.prepared) or (self._ended and not self._messages):
-            resp.force_close()
-        return await super().finish_response(request, resp, start_time)
-
-    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's protocol may answer True
-        """Keep the way back open while a request is being answered: a half-close is not a departure (RFC 9112 §9.6)."""
-        self._begin()
-        if self.ssl_context is not None:
-            return False  # asyncio's TLS cannot stay half open
-        if self._current_request is not None and not self._current_request.content.is_eof():
-            return False  # the rest of the body can no longer come
-        self.half_closed = True
-        waiting = self._waiter is not None and not self._waiter.done()
-        self._ended = bool(self._messages)  # nothing more will come: close after the last answer, which is now or later
-        self._close = not self._ended and self._request_count > 0 and not waiting
-        return self._ended or self._close
-
-
-class _Server(web.Server):
-    """Makes our connections, and no more of them than the limit."""
-
-    def __init__(
-        self, make: Callable[[web.Server], _Connection], limits: Limits, handler: Handler, request_factory: Any
-    ) -> None:
-        super().__init__(handler, request_factory=request_factory)
-        self._make = make
-        self._connections_max = limits.connections_max
-
-    def __call__(self) -> web.RequestHandler:
-        return self._make(self)
-
-    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-        super().connection_made(handler, transport)
-        if len(self._connections) > self._connections_max:
-            self._loop.call_soon(handler.force_close)  # not at once: aiohttp is still setting the connection up
-
-
 class _ApplicationRunner(web.AppRunner):
     """An `AppRunner` whose connections are ours."""
 
@@ -342,7 +221,7 @@ class _ApplicationRunner(web.AppRunner):
         app: web.Application,
         guard: Callable[[Handler], Handler],
         limits: Limits,
-        make: Callable[[Handler, Any], _Server],
+        make: Callable[[Handler, Any], Server],
     ) -> None:
         super().__init__(app, shutdown_timeout=limits.stop_s / 2, handle_signals=False)
         self._guard = guard
@@ -384,11 +263,3 @@ def _as_ours(exc: web.HTTPException) -> GatewayError:
     if exc.status >= 500:
         return GatewayError()
     return known.get(exc.status, BadRequest)()
-
-
-def _place(exc: BaseException | None) -> str:
-    """Where it broke, as file:line, without the values a traceback would show."""
-    trace = exc.__traceback__ if exc else None
-    while trace and trace.tb_next:
-        trace = trace.tb_next
-    return f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}" if trace else ""

@@ -12,7 +12,8 @@ from typing import Any
 from gateway.errors import N_, CannotStart, GatewayError
 from gateway.units import Address
 
-ANSWER_S_MAX = 30.0  # emptying a large site of a slow card
+ANSWER_S_MAX = 30.0
+PURGE_S_MAX = 300.0  # emptying a large site of a slow card
 ANSWER_BYTES_MAX = 4_000_000  # a list of pinned pages of a thousand
 
 
@@ -29,12 +30,14 @@ class RunningBox:
     address: Address
     language: str
 
-    def ask(self, path: str, document: Mapping[str, object] | None = None) -> Any:
+    def ask(
+        self, path: str, document: Mapping[str, object] | None = None, *, answer_s_max: float = ANSWER_S_MAX
+    ) -> Any:
         """Return what the box says to a question, or with a document, to an order.
 
         Raises: CannotStart when no box answers there, Refused.
         """
-        connection = http.client.HTTPConnection(self.address.host, self.address.port, timeout=ANSWER_S_MAX)
+        connection = http.client.HTTPConnection(self.address.host, self.address.port, timeout=answer_s_max)
         headers = {"Accept": "application/json", "Accept-Language": self.language, "Content-Type": "application/json"}
         try:
             if document is None:

@@ -499,6 +499,12 @@ class Offline(Section):
         description=N_("bytes over the link for one page with its pictures, 100000 to 100000000"),
         examples=[3_000_000],
     )
+    bytes_max: Whole = Field(
+        default=100_000_000,  # forty median pages; two sites' warm-up
+        ge=100_000,
+        description=N_("bytes over the link in one day, at least 100000"),
+        examples=[100_000_000],
+    )
     parts_max: Whole = Field(
         default=60,
         ge=0,

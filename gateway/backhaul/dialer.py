@@ -4,7 +4,6 @@ A dialer turns a host name into the endpoints that may be connected to. The HTTP
 second look-up in between, so a name cannot point elsewhere a moment later), and so does a tunnel.
 """
 
-import asyncio
 import socket
 from collections.abc import Sequence
 from ipaddress import ip_address
@@ -16,6 +15,7 @@ from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
+from gateway.backhaul.names import Names
 from gateway.backhaul.reach import IPNetwork, may_reach
 
 
@@ -48,15 +48,19 @@ class Dialer(Protocol):
 class OpenDialer:
     """Dials what the operator named in the settings: origins, the marketplace; inside addresses too."""
 
+    def __init__(self) -> None:
+        self._names = Names()
+
     async def endpoints(self, host: str, port: int) -> Sequence[Endpoint]:
         """Return every endpoint of `host`."""
-        return await resolve(host, port)
+        return await resolve(self._names, host, port)
 
 
 class PublicDialer:
     """Dials what somebody else named: public addresses, the operator's exceptions, allowed ports; nothing else."""
 
     def __init__(self, allow: Sequence[IPNetwork] = (), ports: Sequence[int] = (80, 443)) -> None:
+        self._names = Names()
         self._allow = tuple(allow)
         self._ports = frozenset(ports)
 
@@ -64,24 +68,25 @@ class PublicDialer:
         """Return the endpoints of `host` that may be reached."""
         if port not in self._ports:
             raise RefusedError("port")
-        found = [
-            end for end in await resolve(host, port) if may_reach(ip_address(end.host.partition("%")[0]), self._allow)
-        ]
+        known = await resolve(self._names, host, port)
+        found = [end for end in known if may_reach(ip_address(end.host.partition("%")[0]), self._allow)]
         if not found:
             raise RefusedError("address")
         return found
 
 
-async def resolve(host: str, port: int) -> Sequence[Endpoint]:
+async def resolve(names: Names, host: str, port: int) -> Sequence[Endpoint]:
     """Return what the machine's resolver knows of `host`.
 
     Raises: UnreachableError.
     """
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = await names.addresses(host)
     except (OSError, UnicodeError) as exc:
         raise UnreachableError("no such name") from exc
-    return [Endpoint(str(sockaddr[0]), int(sockaddr[1])) for *_, sockaddr in found]
+    if not found:
+        raise UnreachableError("no address")
+    return [Endpoint(address, port) for address in found]
 
 
 class Connector(aiohttp.TCPConnector):

@@ -61,9 +61,24 @@ class Share:
     def __init__(self, backhaul: "Backhaul", traffic_class: TrafficClass) -> None:
         self._backhaul = backhaul
         self.traffic_class = traffic_class
+        self._former: list[TrafficClass] = []  # what still waits in one must not find it closed
+
+    def rise(self, traffic_class: TrafficClass) -> None:
+        """Belong to this class from the next bytes on, if it is served before the one so far."""
+        order = list(TrafficClass)
+        if order.index(traffic_class) < order.index(self.traffic_class):
+            self._former.append(self.traffic_class)
+            self.traffic_class = traffic_class
+            self._backhaul.hold(traffic_class)
+
+    def settle(self) -> None:
+        """Let go of the classes it has risen from."""
+        while self._former:
+            self._backhaul.let_go(self._former.pop())
 
     async def take_down(self, size_bytes: int) -> None:
-        """Return when `size_bytes` from the far side may be taken in; counts them."""
+        """Return when `size_bytes` from the far side may be taken in, one piece after another; counts them."""
+        self.settle()
         await self._backhaul.pace(self.traffic_class, down_bytes=size_bytes)
 
     async def take_up(self, size_bytes: int) -> None:
@@ -130,13 +145,23 @@ class Backhaul:
     @contextmanager
     def share(self, traffic_class: TrafficClass) -> Iterator[Share]:
         """Hold a share of the link in a class."""
+        share = Share(self, traffic_class)
+        self.hold(traffic_class)
+        try:
+            yield share
+        finally:
+            share.settle()
+            self.let_go(share.traffic_class)
+
+    def hold(self, traffic_class: TrafficClass) -> None:
+        """Count one more share of a class."""
         self._open[traffic_class] += 1
         self._tell()
-        try:
-            yield Share(self, traffic_class)
-        finally:
-            self._open[traffic_class] -= 1
-            self._tell()
+
+    def let_go(self, traffic_class: TrafficClass) -> None:
+        """Count one share of a class less."""
+        self._open[traffic_class] -= 1
+        self._tell()
 
     def call_budget(self) -> Budget:
         """Return what each open call may use; with none open, what the next would get."""

@@ -60,6 +60,7 @@ name = "salud"
 title = "Posta y escuela de San Mateo"
 hosts = ["salud.localhost"]
 origin = "http://salud.example"
+banner = true
 
 [proxy]
 listen = "127.0.0.1:{proxy}"

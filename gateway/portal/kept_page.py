@@ -10,7 +10,7 @@ Source: RFC 6265bis §5.6.7 (SameSite), W3C "Good Practices for Capability URLs"
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from aiohttp import web
 
@@ -22,6 +22,7 @@ from gateway.portal.origins import port_of
 from gateway.portal.pages import Pages
 from gateway.portal.view import Kept, Site
 from gateway.web.kept import KeptPage, KeptState
+from gateway.web.target import origin_of
 
 TOKENS_MAX = 60  # of one browser, the latest: 1,380 bytes of a cookie, sent to the portal alone
 KEPT_S = 60 * 86_400  # longer than any page is kept
@@ -89,7 +90,8 @@ class KeptPages:
         fresh = request.query.get(TOKEN_FIELD, "")
         if _TOKEN.fullmatch(fresh):  # it is put where no later visitor of this phone reads it, and no Referer tells it
             response: web.StreamResponse = web.Response(status=303, headers={"Location": LIST_PATH})
-            _hold(response, visit, [*(each for each in held if each != fresh), fresh])
+            if self._kept is not None and self._kept.shown_by([fresh]):  # any page may lead here, with any token
+                _hold(response, visit, [*(each for each in held if each != fresh), fresh])
             return response
         found = self._found(request)
         waiting = sum(page.state is KeptState.WAITING for _, page in found)
@@ -115,10 +117,10 @@ class KeptPages:
         return self._kept.shown_by(tokens) if self._kept is not None and tokens else ()
 
     def _shown(self, visit: Visit, token: str, page: KeptPage) -> ShownPage:
-        site, parts = self._sites.get(page.site), urlsplit(page.url)
-        path = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
+        site, origin = self._sites.get(page.site), origin_of(page.url)
+        path = page.url.removeprefix(origin) or "/"
         url = f"{visit.scheme}://{site.hosts[0]}{port_of(visit.host)}{path}" if site else page.url
-        place = (site.title or site.name) if site else parts.netloc
+        place = (site.title or site.name) if site else origin.partition("://")[2]
         plain = unquote(path, errors="replace")
         return ShownPage(
             token=token,

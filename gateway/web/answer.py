@@ -11,6 +11,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from concurrent.futures import Executor
+from contextlib import asynccontextmanager, nullcontext
 
 from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
@@ -23,8 +24,11 @@ from gateway.web.fields import Fields, without
 from gateway.web.saver.codecs import chain
 from gateway.web.saver.coding import Recoding, recoded
 from gateway.web.saver.flow import through
+from gateway.web.storing import endless
 
 UNSENT_BYTES_MAX = 131_072  # in a socket; a phone takes it within 50 ms at 20 Mbit/s
+LOOK_EVERY_S = 1.0  # whether the browser is still there that waits for what is coming
+_ESTABLISHED = 1  # the state that `TCP_INFO` begins with (Linux, tcp_states.h)
 _NO_BODY = frozenset({204, 304})
 _ADDED = ("Server", "Content-Type")
 
@@ -80,15 +84,52 @@ async def send(
     if source.live:
         _leave_little_unsent(request)
     try:
-        await response.begin(request)
-        if not bare:
-            await _pour(response, pieces, reader_s)
-        await response.write_eof()
+        async with _while_there(request) if endless(told) else nullcontext():
+            await response.begin(request)
+            if not bare:
+                await _pour(response, pieces, reader_s)
+            await response.write_eof()
     except (BodyBroken, TimeoutError) as exc:
         if size_bytes is None and request.version < HttpVersion11:
             reset(request.transport)
         raise ConnectionResetError("the body broke off") from exc
     return response
+
+
+@asynccontextmanager
+async def _while_there(request: web.BaseRequest) -> AsyncIterator[None]:
+    """Break off when the browser has left, which only a write would show, and a silent stream has none.
+
+    A half-closed connection otherwise keeps its answer; of one without an end nobody asks for it so.
+
+    Raises: TimeoutError.
+    """
+    loop = asyncio.get_running_loop()
+    looking: asyncio.TimerHandle
+    async with asyncio.timeout(None) as there:
+
+        def look() -> None:
+            nonlocal looking
+            if _is_closed_there(request.transport):
+                there.reschedule(loop.time())
+            else:
+                looking = loop.call_later(LOOK_EVERY_S, look)
+
+        looking = loop.call_later(LOOK_EVERY_S, look)
+        try:
+            yield
+        finally:
+            looking.cancel()
+
+
+def _is_closed_there(transport: asyncio.Transport | None) -> bool:
+    found = transport.get_extra_info("socket") if transport is not None else None
+    if found is None or found.fileno() < 0:
+        return True
+    try:
+        return bool(found.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != _ESTABLISHED)
+    except OSError:
+        return True
 
 
 def _leave_little_unsent(request: web.BaseRequest) -> None:

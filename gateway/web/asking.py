@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from gateway.web.credentials import has_credentials
 from gateway.web.fields import DELTA_S_MAX, Fields, delta_seconds, directives, values
 from gateway.web.query import AS_SENT, QueryRules
 
@@ -50,7 +51,7 @@ class Ask:
     def joins(self) -> bool:
         """Whether it may wait for the answer to another request for the same: nothing in it asks for its own."""
         wishes = wishes_of(self.fields)
-        return not (wishes.no_cache or wishes.no_store or wishes.max_age_s == 0 or values(self.fields, "authorization"))
+        return not (wishes.no_cache or wishes.no_store or wishes.max_age_s == 0 or has_credentials(self.fields))
 
 
 def wishes_of(fields: Fields) -> Wishes:

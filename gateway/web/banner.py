@@ -14,7 +14,8 @@ from babel.dates import format_timedelta
 
 from gateway.errors import N_
 from gateway.languages import locale, negotiate, translate
-from gateway.web.fields import Fields, combined, directives, first, values, without
+from gateway.web.fields import Fields, combined, first, values, without
+from gateway.web.saver.coding import untouchable
 from gateway.web.tags import tags
 
 LOOKED_BYTES = 262_144  # in which `<body>` is looked for
@@ -27,12 +28,15 @@ _STYLE = (
 # the labels that browsers know and in which bytes below 0x80 are not ASCII, or not always
 _NOT_ASCII = ("utf-16", "utf-32", "utf-7", "ucs-2", "unicode", "csunicode", "iso-10646", "iso-2022", "csiso2022", "hz-")
 _GONE = ("etag", "last-modified", "expires", "cache-control", "pragma", "accept-ranges", "content-length",
-         "content-md5", "content-encoding", "digest", "content-digest", "repr-digest")  # fmt: skip
+         "content-md5", "content-encoding", "digest", "content-digest", "repr-digest", "unencoded-digest", "signature",
+         "signature-input")  # fmt: skip
 
 
 def wants_banner(method: str, asked: Fields, status: int, fields: Fields) -> bool:
     """Say whether this answer is a page that is opened, and that may be changed."""
-    if method != "GET" or status != 200 or values(asked, "range") or "no-transform" in directives(fields):
+    if method != "GET" or status != 200 or values(asked, "range"):
+        return False
+    if untouchable(asked) or untouchable(fields):
         return False
     kind, _, parameters = (first(fields, "content-type") or "").lower().partition(";")
     if kind.strip() != "text/html" or any(label in parameters for label in _NOT_ASCII):

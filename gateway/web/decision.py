@@ -4,7 +4,11 @@ The rules are RFC 9111 §4, with one departure that is this box's purpose. §4.2
 answers unless `must-revalidate`, `proxy-revalidate`, `s-maxage` or `no-cache` forbid it; then it answers 504. In a
 village whose link is down, the choice is between the page as it was and no page for hours: so while the link is known
 to be down everything stored is served, whatever its directives, and marked as stale (`Cache-Status`, `Age`). What may
-not be seen by others was never stored (`storing`). While the link is *not known* to be down, the RFC holds.
+not be seen by others was never stored (`storing`).
+
+While the link is *not known* to be down, no directive that forbids stale answers is passed over. What none forbids is
+served where the origin fails, and where it has been silent for `patience_s` (`exchange`): an origin that is silent for
+so long counts as one that the cache is disconnected from, which on a weak link it mostly is.
 """
 
 from dataclasses import dataclass

@@ -20,11 +20,12 @@ from gateway.web.forwarding import for_origin
 from gateway.web.freshness import Times
 from gateway.web.groups import changed_groups
 from gateway.web.interim import to_browser
-from gateway.web.means import Means, Route, accepted_by
+from gateway.web.means import Means, Route
 from gateway.web.origin import Reply
 from gateway.web.query import normalised
 from gateway.web.resuming import as_it_was_asked
-from gateway.web.saver.coding import Recoding, recoding
+from gateway.web.saver.coding import Recoding
+from gateway.web.saver.telling import recoding_for
 from gateway.web.statistics import Counters
 from gateway.web.status import Forwarded, forwarded
 from gateway.web.storing import may_store
@@ -51,15 +52,15 @@ async def direct(means: Means, request: web.BaseRequest, ask: Ask, route: Route,
             )
             if upload.size_bytes is not None:
                 fields = (*fields, ("Content-Length", str(upload.size_bytes)))
-        requested_s = means.clock.wall_s()
+        requested_s, mark = means.clock.wall_s(), means.store.mark()
         reply = await _reply(stack, means, request, ask, route, fields, share, upload)
         if ask.method == "HEAD" and reply.status == 200:
-            await _retell(means, ask, reply, Times(requested_s, means.clock.wall_s()))
+            await _retell(means, ask, reply, Times(requested_s, means.clock.wall_s()), mark)
         if ask.method not in SAFE and reply.status < 400:
             await _invalidate(means, ask, reply.fields)
         means.counters.misses += 1
         told = means.told(reply.fields, route, forwarded(why, reply.status))
-        done = Recoding() if reply.status == 206 else recoding(told, reply.size_bytes, accepted_by(ask))
+        done = Recoding() if reply.status == 206 else recoding_for(ask, told, reply.size_bytes)
         return await means.send(request, reply.status, told, _Counted(reply, means.counters), done)
 
 
@@ -74,15 +75,16 @@ async def _reply(
     upload: Upload | None,
 ) -> Reply:
     link = route.client.link(ask.url)
-    pieces = upload.pieces() if upload else None
     try:
         async with asyncio.timeout(None if upload else means.limits.head_s) as deadline:
             if upload:
                 upload.deadline = deadline
             tell = to_browser(request, means.name)
-            exchange = route.client.exchange(ask.method, ask.url, fields, share, link, pieces, tell)
+            exchange = route.client.exchange(ask.method, ask.url, fields, share, link, upload, tell)
             return await stack.enter_async_context(exchange)
     except TimeoutError as exc:
+        if upload and upload.fault:
+            raise upload.fault from exc  # the browser's silence, not the link's
         link.silent()
         raise (LinkDown if means.backhaul.is_down else OriginSilent) from exc
     except GatewayError as exc:
@@ -92,22 +94,22 @@ async def _reply(
             upload.deadline = None  # an origin may answer before it has read all
 
 
-async def _retell(means: Means, ask: Ask, reply: Reply, times: Times) -> None:
+async def _retell(means: Means, ask: Ask, reply: Reply, times: Times, mark: int) -> None:
     """RFC 9111 §4.3.5: what HEAD brings is true of the stored answer too, or shows that it is none any more."""
     stored = select(await means.store.shelf(ask.site, ask.url), ask.fields, times.received_s).stored
     if stored is None:
         return
     fields = dated(reply.fields, times.received_s)
     if stored.status == 200 and may_store("GET", ask.fields, 200, fields, ask.site):
-        await means.store.freshen(retold(stored, fields, times, ask.fields))
+        await means.store.freshen(retold(stored, fields, times, ask.fields), since=mark)
     else:
-        await means.store.freshen(replace(stored, invalid=True))
+        await means.store.freshen(replace(stored, invalid=True), since=mark)
 
 
 async def _invalidate(means: Means, ask: Ask, fields: Fields) -> None:
     """RFC 9111 §4.4: the resource, and those of its origin that the answer points to, may have changed."""
     pointed = (same_origin(ask.url, first(fields, name)) for name in ("location", "content-location"))
-    for each in dict.fromkeys([ask.url, *(normalised(found, ask.rules) for found in pointed if found)]):
+    for each in dict.fromkeys(normalised(found, ask.rules) for found in (ask.url, *pointed) if found):
         await means.store.invalidate(ask.site, each)
         likewise = means.fetches.alike.find(ask.site, each)
         if likewise is not None:

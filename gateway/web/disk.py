@@ -90,12 +90,21 @@ class DiskTier:
 
         return self.rows.guarded(work, writes=True) if self._has_room(content) else None
 
+    def place(self, key: str, stored: StoredResponse, at: int, size_bytes: int) -> tuple[int, int] | None:
+        """Return where a stretch of an answer is still missing; None where that is nowhere, or not known."""
+
+        def work() -> tuple[int, int] | None:
+            now = like(self.rows.shelf(key), stored) or replace(stored, parts=())
+            return place_for(now, at, size_bytes)
+
+        return self.rows.guarded(work)
+
     def add_part(
         self, key: str, stored: StoredResponse, at: int, content: bytes | Spooled, found: str, *, cost_s: float = 0.0
     ) -> Shelf | None:
         """Store a stretch of an answer, less what is there of it; return the shelf, or None where that failed.
 
-        `found` is the hash of the content.
+        `found` is the hash of the content. It was cut to its `place`; what came to be there since is cut off here.
         """
 
         def work() -> Shelf | None:
@@ -148,9 +157,15 @@ class DiskTier:
 
         def work() -> Shelf:
             before = self.rows.shelf(key)
-            return self._put(key, before, invalidated(before)) if before else ()
+            after = invalidated(before)
+            if before:
+                self.rows.put_shelf(key, before, after)
+            return after
 
-        return self.rows.guarded(work, writes=True) or ()
+        shelf = self.rows.guarded(work)
+        if shelf is None:
+            self.rows.drop(key, ())  # it cannot be read now; nor may it be read as it was when it can
+        return shelf or ()
 
     def body(self, ref: BodyRef) -> bytes | BinaryIO | None:
         """Return a body, whole, or as an open file of the right length for `verified` to judge; or None."""

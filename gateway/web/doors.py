@@ -25,9 +25,10 @@ from gateway.web.kept import KeptForLater
 from gateway.web.kept_list import KeptList
 from gateway.web.means import Means, Route
 from gateway.web.origin import OriginClient
+from gateway.web.saver.pictures import Policy
 from gateway.web.site import Site
 from gateway.web.status import CACHE, FIELD, refused
-from gateway.web.target import bare_query, host_asked_for, of_proxy, of_tunnel
+from gateway.web.target import bare_query, host_asked_for, of_proxy, of_tunnel, peer_of, same_origin
 from gateway.web.tunnel import Tunnels
 
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
@@ -56,6 +57,7 @@ class Doors:
         log: AccessLog,
     ) -> None:
         self._means = means
+        self._sites = sites
         self._by_host = {host: site for site in sites for host in site.hosts}
         self._site_way = site_way
         self._proxy_way = proxy_way
@@ -83,7 +85,8 @@ class Doors:
         if target.raw_path == "*" or _ends_here(request.method, fields):
             return await self._options(request)
         moved = as_at_site(fields, host=host or "", scheme=request.scheme, origin=site.origin)
-        url = site.url(target, bare=bare_query(request._message.path))
+        reads = request.method in {"GET", "HEAD"}
+        url = site.url(target, bare=bare_query(request._message.path), reads=reads)
         ask = replace(_ask(request, url, moved, site.name), rules=site.query)
         return await self._answer(request, ask, self._route(site))
 
@@ -102,7 +105,8 @@ class Doors:
         url = of_proxy(target, bare=bare_query(request._message.path))
         if _ends_here(request.method, fields):
             return await self._options(request)
-        route = Route(self._proxy_way.client, TrafficClass.WEB, self._proxy_way.early)
+        way = self._proxy_way
+        route = Route(way.client, TrafficClass.WEB, way.early, pictures=pictures_by_proxy(self._sites, url))
         return await self._answer(request, _ask(request, url, fields, PROXY), route)
 
     async def _answer(self, request: web.BaseRequest, ask: Ask, route: Route) -> web.StreamResponse:
@@ -150,6 +154,16 @@ class Doors:
 
     async def _options(self, request: web.BaseRequest) -> web.StreamResponse:
         return await send_head_only(request, 200, (("Allow", METHODS),))
+
+
+def pictures_by_proxy(sites: Sequence[Site], url: str) -> Policy:
+    """Return what may be done to pictures of a URL that came by the proxy: what its site allows, elsewhere nothing.
+
+    Nobody here answers for the rest of the web; where several sites have the same origin, all must say the same.
+    """
+    host, _ = peer_of(url)
+    allowed = {site.pictures for site in sites if host in site.hosts or same_origin(f"{site.origin}/", url)}
+    return allowed.pop() if len(allowed) == 1 else Policy("off")
 
 
 def _ask(request: web.BaseRequest, url: str, fields: Fields, site: str) -> Ask:

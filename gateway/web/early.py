@@ -24,6 +24,8 @@ if TYPE_CHECKING:  # workers hold answers too, in little memory
 
 BODY_BYTES_MAX = 262_144  # it is written at once, and lies in memory until a slow phone has read it
 FORMS_MAX = 16  # of one target: languages times codings; what a browser invents beyond that goes the full way
+TARGET_BYTES_MAX = 2_048  # what people ask for is shorter
+CHOOSING_MAX = 12  # fields that one answer depends on; no site that is meant to be cached has as many
 VALUE_CHARS_MAX = 200  # of a field that chooses a form
 ASKED_MAX = 20_000  # resources that were asked for elsewhere, between two looks
 _COST_BYTES = 1_024  # of an entry beside its body
@@ -43,6 +45,7 @@ _HARMLESS = frozenset(
 )  # fmt: skip
 _SPELLED = {name.lower(): name for name in _HARMLESS}
 _NEVER_CHOOSING = frozenset({b"cookie", b"authorization", b"*"})  # what is one person's is not held here
+_FRAMING = frozenset({b"connection", b"transfer-encoding"})  # of one connection, or of a body that comes in pieces
 _TTL = re.compile(rb"(tambo; hit; ttl=)-?\d+$")
 
 
@@ -133,6 +136,11 @@ class EarlyAnswers:
         self.generations = Generations()
         self.tell: Callable[[Learned], None] | None = None  # is told what is learned
 
+    @property
+    def size_bytes(self) -> int:
+        """Return the bytes held, entries' own cost included."""
+        return self._bytes
+
     def answer(self, data: bytes) -> tuple[bytes, bytes] | None:
         """Return head and body of the answer to the one request that `data` is, or None where this is not the place."""
         found = self._find(data)
@@ -153,7 +161,11 @@ class EarlyAnswers:
     def found(self, data: bytes) -> Learned | None:
         """Return the answer that `answer` would give, as it was learned."""
         found = self._find(data)
-        return None if found is None else Learned(found[1], found[0].choosing, found[2], found[3])
+        if found is None:
+            return None
+        target, key, chosen, form = found
+        form.stamp = self.generations.stamp(*form.at)  # what is held here holds, whatever else its counters stand for
+        return Learned(key, target.choosing, chosen, form)
 
     def _find(self, data: bytes) -> tuple[_Target, bytes, tuple[bytes | None, ...], Form] | None:
         if data[:4] != b"GET " or data[-4:] != b"\r\n\r\n":
@@ -165,7 +177,7 @@ class EarlyAnswers:
             return None
         key = data[4:end] + b"\n" + fields.get(b"Host", b"")
         target = self._targets.get(key)
-        if target is None or fields.get(b"Connection", _KEEP_ALIVE) != _KEEP_ALIVE:
+        if target is None or not _keeps_alive(fields):
             return None
         chosen = tuple(map(fields.get, target.choosing))
         form = target.forms.get(chosen)
@@ -179,23 +191,23 @@ class EarlyAnswers:
         head: tuple[bytes, list[tuple[bytes, bytes]]],
         body: bytes,
         changes: int,
+        also: Iterable[str] = (),
     ) -> None:
         """Take note of an answer that the full path gave from the store.
 
         `asked` are the request's fields as they came, `head` the status line and the fields of the answer as they went,
-        `changes` what `generations.changes` was before the store was looked at: what changed since then wins.
+        `changes` what `generations.changes` was before the store was looked at: what changed since then wins. `also`
+        are the fields that other stored answers of the resource depend on: by those one of them would be chosen.
         """
         if changes != self.generations.changes:
             return
         fields = dict(pairs := list(asked))
-        if fields.get(b"Connection", _KEEP_ALIVE) != _KEEP_ALIVE:
-            return
-        choosing = _choosing(head[1])
-        if choosing is None or len(fields) != len(pairs) or not fields.keys() <= _HARMLESS or b"\n" in target:
+        once = len(fields) == len(pairs) and len(target) <= TARGET_BYTES_MAX and b"\n" not in target
+        choosing, template = _choosing(head[1], also), _template(head)
+        if not (once and fields.keys() <= _HARMLESS and _keeps_alive(fields)) or choosing is None or template is None:
             return
         chosen = tuple(map(fields.get, choosing))
-        template = _template(head)
-        if template is None or len(body) > BODY_BYTES_MAX or any(len(each or b"") > VALUE_CHARS_MAX for each in chosen):
+        if len(body) > BODY_BYTES_MAX or any(len(each or b"") > VALUE_CHARS_MAX for each in chosen):
             return
         received_s = stored.times.received_s
         form = Form(
@@ -251,34 +263,40 @@ class EarlyAnswers:
             self._drop(key)
             target = self._targets[key] = _Target(choosing, {})
         if chosen in target.forms:
-            self._bytes -= _cost_bytes(target.forms[chosen])
+            self._bytes -= _cost_bytes(key, chosen, target.forms[chosen])
         target.forms[chosen] = form
         self._by_resource.setdefault(form.at, set()).add(key)
-        self._bytes += _cost_bytes(form)
+        self._bytes += _cost_bytes(key, chosen, form)
         while self._bytes > self._bytes_max:
             self._drop(next(iter(self._targets)))
 
     def _drop(self, key: bytes) -> None:
         target = self._targets.pop(key, None)
-        for form in target.forms.values() if target else ():
-            self._bytes -= _cost_bytes(form)
+        for chosen, form in target.forms.items() if target else ():
+            self._bytes -= _cost_bytes(key, chosen, form)
             keys = self._by_resource.get(form.at, set())
             keys.discard(key)
             if not keys:
                 self._by_resource.pop(form.at, None)
 
 
-def _cost_bytes(form: Form) -> int:
-    return len(form.body) + len(form.template) + _COST_BYTES
+def _keeps_alive(fields: dict[bytes, bytes]) -> bool:
+    """Both names end a connection (RFC 9112 §9.6 and Appendix C.2.2), so an answer would say so."""
+    return fields.get(b"Connection", _KEEP_ALIVE) == _KEEP_ALIVE == fields.get(b"Proxy-Connection", _KEEP_ALIVE)
 
 
-def _choosing(fields: list[tuple[bytes, bytes]]) -> tuple[bytes, ...] | None:
+def _cost_bytes(key: bytes, chosen: tuple[bytes | None, ...], form: Form) -> int:
+    held = 2 * len(form.template) + len(form.body) + len(key) + len(form.at[1])  # the head is written from the template
+    return held + sum(len(each or b"") for each in chosen) + _COST_BYTES
+
+
+def _choosing(fields: list[tuple[bytes, bytes]], also: Iterable[str]) -> tuple[bytes, ...] | None:
     """Return the names of the fields that an answer depends on, as browsers spell them; None where one is personal."""
-    named = {b"accept-encoding"}
+    named = {b"accept-encoding", *(each.lower().encode() for each in also)}
     for name, value in fields:
         if name.lower() == b"vary":
             named |= {each.strip().lower() for each in value.split(b",")} - {b""}
-    if named & _NEVER_CHOOSING:
+    if named & _NEVER_CHOOSING or len(named) > CHOOSING_MAX:
         return None
     return tuple(sorted(_SPELLED.get(each, each) for each in named))
 
@@ -286,6 +304,8 @@ def _choosing(fields: list[tuple[bytes, bytes]]) -> tuple[bytes, ...] | None:
 def _template(head: tuple[bytes, list[tuple[bytes, bytes]]]) -> bytes | None:
     """Return the bytes of a head with `%d` for its age and then its ttl; None where it has not both, in this order."""
     line, fields = head
+    if any(name.lower() in _FRAMING for name, _ in fields):
+        return None
     lines, places = [line.replace(b"%", b"%%")], []
     for name, value in fields:
         written = value.replace(b"%", b"%%")
@@ -295,5 +315,5 @@ def _template(head: tuple[bytes, list[tuple[bytes, bytes]]]) -> bytes | None:
         elif name == b"Cache-Status":
             written, count = _TTL.subn(rb"\g<1>%d", written)
             places += [name] * count
-        lines.append(name + b": " + written)
+        lines.append(name.replace(b"%", b"%%") + b": " + written)
     return b"\r\n".join([*lines, b"", b""]) if places == [b"Age", b"Cache-Status"] else None

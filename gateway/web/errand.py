@@ -1,23 +1,25 @@
 """What is to be fetched, and what comes of it, as everybody sees it who waits for the same."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.backhaul.classes import TrafficClass
+from gateway.backhaul.link import Share
 from gateway.errors import GatewayError
 from gateway.web.asking import Ask
 from gateway.web.fields import Fields, without
 from gateway.web.freshness import Times
-from gateway.web.growing import GrowingBody
+from gateway.web.growing import BodyReader, GrowingBody
 from gateway.web.interim import Tell
 from gateway.web.origin import Link, OriginClient
 from gateway.web.spans import Spec, Stretch
 from gateway.web.stored import Shelf, StoredResponse
-from gateway.web.storing import to_store
+from gateway.web.storing import may_store, to_store
 from gateway.web.validating import asking, conditions
 from gateway.web.variants import variant_of
 
-_PARTIAL, _UNSATISFIABLE = 206, 416
+_OK, _PARTIAL, _UNSATISFIABLE = 200, 206, 416
+_CLASSES = tuple(TrafficClass)  # in the order in which they are served
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,35 @@ class Fetch:
         self.outcome: Outcome | None = None
         self.task: asyncio.Task[None] | None = None
         self.waits_for_head: asyncio.Timeout | None = None
+        self.waits_for_piece: asyncio.Timeout | None = None
+        self.unread_until_s: float | None = None  # on the loop's clock, while nobody reads; None: as long as it takes
+        self._share: Share | None = None
         self._headed = asyncio.Event()
+
+    def join(self, traffic_class: TrafficClass) -> BodyReader:
+        """Return one more reader, who waits no longer than in his own class."""
+        self.errand = replace(
+            self.errand, traffic_class=min(self.errand.traffic_class, traffic_class, key=_CLASSES.index)
+        )
+        if self._share is not None:
+            self._share.rise(traffic_class)
+        self.stay(None)
+        return self.body.reader()
+
+    def over(self, share: Share) -> None:
+        """Bring what it brings over this share of the link."""
+        self._share = share
+
+    @property
+    def breaks_off(self) -> bool:
+        """Whether it is about to end, since nobody reads it."""
+        return self.waits_for_piece is not None and self.waits_for_piece.expired()
+
+    def stay(self, seconds: float | None) -> None:
+        """Wait for the rest of the body so long."""
+        self.unread_until_s = None if seconds is None else asyncio.get_running_loop().time() + seconds
+        if self.waits_for_piece is not None and not self.waits_for_piece.expired():
+            self.waits_for_piece.reschedule(self.unread_until_s)
 
     def tell(self, outcome: Outcome) -> None:
         """Let everybody who waits know."""
@@ -111,15 +141,19 @@ class Fetch:
         return self.outcome
 
     def suits(self, ask: Ask) -> bool:
-        """Say whether the outcome is an answer to this request too (RFC 9111 §4.1)."""
+        """Say whether the outcome is an answer to this request too (RFC 9111 §4.1).
+
+        Not what could not have been stored if this request had brought it: a page for nobody in particular is not for
+        who says with a cookie who she is, unless it keeps for a while.
+        """
         match self.outcome:
-            case Arrived(shared=True, fields=fields, vary=vary):
-                return variant_of(fields, ask.fields) == vary
+            case Arrived(shared=True, status=status, fields=fields, vary=vary, stretch=stretch):
+                status = _OK if stretch else status
             case Validated(stored=stored, shared=True):
-                return variant_of(stored.fields, ask.fields) == stored.vary
-            case Failed():
-                return True
-        return False
+                status, fields, vary = stored.status, stored.fields, stored.vary
+            case outcome:
+                return isinstance(outcome, Failed)
+        return variant_of(fields, ask.fields) == vary and may_store("GET", ask.fields, status, fields, ask.site)
 
 
 def as_stored(ask: Ask, arrived: Arrived, size_bytes: int) -> StoredResponse:

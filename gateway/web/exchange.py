@@ -4,6 +4,7 @@ Its journey is `decide` → `Serve`, or a fetch → its outcome → the answer; 
 answer is looked at before an error is.
 """
 
+from contextlib import suppress
 from copy import copy
 from dataclasses import replace
 from math import ceil
@@ -24,15 +25,16 @@ from gateway.web.errand import Arrived, Errand, Failed, Outcome, Validated, as_s
 from gateway.web.errand import Fetch as Fetching
 from gateway.web.faults import NotStored, OriginSilent
 from gateway.web.fields import Fields, values, without
+from gateway.web.freshness import age_s as age_of
 from gateway.web.growing import BodyReader
 from gateway.web.interim import to_browser
-from gateway.web.means import Means, Route, accepted_by
+from gateway.web.means import Means, Route
 from gateway.web.ranged import with_ranges
-from gateway.web.saver.coding import Recoding, recoding
-from gateway.web.saver.telling import Answer, as_it_came, told_304
+from gateway.web.saver.coding import Recoding
+from gateway.web.saver.telling import Answer, as_it_came, recoding_for, told_304
 from gateway.web.slices import Here
 from gateway.web.slicing import Slicing
-from gateway.web.spans import shortened, size_of, spans_of
+from gateway.web.spans import asked, shortened, size_of, spans_of
 from gateway.web.status import Forwarded, forwarded, hit
 from gateway.web.stored import Shelf, StoredResponse
 from gateway.web.storing import to_store
@@ -53,6 +55,7 @@ class Exchange:
         self._route = route
         self._slicing = Slicing(means, ask, route)
         self._changes = 0
+        self._shelf: Shelf = ()  # all that is stored of what is asked for
         self._others: Shelf = ()  # stored for other requests than this
 
     async def answer(self) -> web.StreamResponse:
@@ -85,7 +88,7 @@ class Exchange:
         shelf = await means.store.shelf(ask.site, ask.url) if ask.reusable else ()
         now_s = means.clock.wall_s()
         decision = decide(ask, select(shelf, ask.fields, now_s), now_s=now_s, link_down=means.backhaul.is_down)
-        self._others = siblings(shelf)
+        self._others, self._shelf = siblings(shelf), shelf
         match decision:
             case Fetch(stored=None) | Refuse() if ask.reusable:
                 return await self._likewise(now_s) or decision
@@ -118,8 +121,9 @@ class Exchange:
         return decision
 
     def _refresh(self, stored: StoredResponse) -> None:
-        _, reader, _ = self._means.fetches.join(replace(self._errand(stored, validate=True), tell=None))
-        reader.close()  # the store alone waits for it
+        with suppress(GatewayError):  # no room for it now: the answer is in hand
+            _, reader, _ = self._means.fetches.join(replace(self._errand(stored, validate=True), tell=None))
+            reader.close()  # the store alone waits for it
 
     def _errand(self, stored: StoredResponse | None, *, validate: bool) -> Errand:
         ask, route = replace(self._ask, method="GET"), self._route
@@ -148,13 +152,19 @@ class Exchange:
         return await self._serve(stored, source, detail=detail, status=status)
 
     async def _fetched(self, why: Forwarded, stored: StoredResponse | None, *, validate: bool) -> web.StreamResponse:
-        errand = self._errand(stored, validate=validate)
-        fetch, reader, began = self._means.fetches.join(errand)
+        errand, fetches = self._errand(stored, validate=validate), self._means.fetches
+        try:
+            fetch, reader, began = fetches.join(errand)
+        except GatewayError as exc:
+            return await self._instead(stored, exc)
         try:
             outcome = await self._wait(fetch, stored)
-            while not began and outcome is not None and not (fetch.suits(self._ask) or _is_vain(errand, outcome)):
+            while not (began or outcome is None or fetches.suits(fetch, self._ask) or _is_vain(errand, outcome)):
                 reader.close()
-                fetch, reader, began = self._means.fetches.join_again(errand, outcome)
+                try:
+                    fetch, reader, began = fetches.join_again(errand, outcome)
+                except GatewayError as exc:
+                    return await self._instead(stored, exc)
                 outcome = await self._wait(fetch, stored)
             self._means.counters.collapsed += not began
             if errand.spec and isinstance(outcome, Arrived) and (outcome.stretch or outcome.vain):
@@ -223,10 +233,11 @@ class Exchange:
         collapsed: bool,
     ) -> web.StreamResponse:
         """Answer from a slice that has begun, or by the origin itself where slices do not serve this request."""
-        if arrived.status == _UNSATISFIABLE and not values(self._ask.fields, "if-range"):
+        alone = len(asked(self._ask.fields) or ()) == 1
+        if arrived.status == _UNSATISFIABLE and alone and not values(self._ask.fields, "if-range"):
             return await self._arrived(arrived, reader, why, collapsed=collapsed)
         if arrived.stretch is None or arrived.vain:
-            return await self._direct(why, stored)
+            return await self._direct(why, stored)  # of several ranges the others may be there
         known = as_stored(self._ask, arrived, arrived.stretch.size_bytes)
         here = Here(arrived.stretch.span, reader, arrived.stretch.span.at)
         status = forwarded(why, arrived.status, stored=arrived.shared, collapsed=collapsed)
@@ -256,7 +267,7 @@ class Exchange:
             if held is not None:
                 return await send_head_only(self._request, 304, told_by_304(held))
             plain = as_it_came(self._ask, self._route.pictures, answer)
-            done = recoding(told, source.size_bytes, accepted_by(self._ask))
+            done = recoding_for(self._ask, told, source.size_bytes)
             cut = self._slicing.cut(stored.status, plain, source, done)
             if cut is not None:
                 return await means.send(self._request, *cut, Recoding())
@@ -283,15 +294,17 @@ class Exchange:
         if page is None:
             return None
         fields = told_with_banner(told)
-        done = recoding(fields, page.size_bytes, accepted_by(ask))
+        done = recoding_for(ask, fields, page.size_bytes)
         return await means.send(self._request, stored.status, fields, page, done)
 
     def _teach(self, stored: StoredResponse, response: web.StreamResponse, body: bytes) -> None:
         """Let the next request like this one be answered early."""
         request = self._request
-        if request.method == "GET" and request.version == HttpVersion11:
+        if request.method == "GET" and request.version == HttpVersion11 and stored in self._shelf:
             target = request._message.path.encode("utf-8", "surrogateescape")
-            self._route.early.learn(target, request.raw_headers, stored, sent_head(response), body, self._changes)
+            also = {name for each in self._shelf for name, _ in each.vary}
+            head = sent_head(response)
+            self._route.early.learn(target, request.raw_headers, stored, head, body, self._changes, also)
 
     async def _arrived(
         self, arrived: Arrived, reader: BodyReader, why: Forwarded, *, collapsed: bool
@@ -300,18 +313,24 @@ class Exchange:
         means.counters.misses += 1
         status = forwarded(why, arrived.status, stored=arrived.shared, collapsed=collapsed)
         # what is for one browser (`private="…"`) is for the one that asked
-        fields = to_store(arrived.fields, self._ask.site) if collapsed else arrived.fields
+        fields = self._for_others(arrived) if collapsed else arrived.fields
         told = means.told(fields, self._route, status)
         answer = Answer(arrived.status, told, reader.size_bytes, arrived.times.received_s)
         held = told_304(self._ask, self._route.pictures, answer)
         if held is not None:
             return await send_head_only(self._request, 304, told_by_304(held))
         told = as_it_came(self._ask, self._route.pictures, answer)
-        done = recoding(told, reader.size_bytes, accepted_by(self._ask))
+        done = recoding_for(self._ask, told, reader.size_bytes)
         cut = self._slicing.cut(arrived.status, told, reader, done)
         if cut is not None:
             return await means.send(self._request, *cut, Recoding())
         return await means.send(self._request, arrived.status, told, reader, done)
+
+    def _for_others(self, arrived: Arrived) -> Fields:
+        """Return the fields of an answer that another's request brought, with its age where that is any by now."""
+        fields = to_store(arrived.fields, self._ask.site)
+        age_s = int(age_of(arrived.fields, arrived.times, self._means.clock.wall_s()))
+        return (*without(fields, {"age"}), ("Age", str(age_s))) if age_s else fields
 
 
 def _is_vain(errand: Errand, outcome: Outcome) -> bool:

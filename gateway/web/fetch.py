@@ -7,6 +7,7 @@ and for `APART_S` nobody waits for that URL again.
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
@@ -16,9 +17,11 @@ from gateway.backhaul.link import Backhaul
 from gateway.clock import Clock
 from gateway.errors import GatewayError, LinkDown, NoCapacity, OriginFault
 from gateway.web.alike import Likenesses
+from gateway.web.asking import Ask
+from gateway.web.decision import Serve, decide
 from gateway.web.errand import Arrived, Errand, Failed, Fetch, Outcome, Validated, as_stored
 from gateway.web.faults import BodyBroken, OriginSilent
-from gateway.web.fields import Fields, dated, etag_of
+from gateway.web.fields import Fields, dated
 from gateway.web.forwarding import for_origin
 from gateway.web.freshness import Times
 from gateway.web.growing import BodyReader, GrowingBody
@@ -30,13 +33,15 @@ from gateway.web.statistics import Counters
 from gateway.web.store import Store, body_key
 from gateway.web.stored import BodyRef, Part, StoredResponse
 from gateway.web.storing import may_store
-from gateway.web.validating import freshened, speaks_of, spoken_of
-from gateway.web.variants import variant_of
+from gateway.web.validating import freshened, is_for_browser, speaks_of, spoken_of
+from gateway.web.variants import Selection, variant_of
 
 APART_S = 60.0
 APART_MAX = 2_000  # URLs remembered so
 NEAR_BYTES = 524_288  # a byte so far ahead is waited for: 4 s at 1 Mbit/s
 FINISH_BYTES = 16_000_000  # what is still fetched for the store when no browser waits any more
+FINISH_UNKNOWN_BYTES = 1_000_000  # of a body that does not say how long it is: a large page
+FINISH_UNKNOWN_S = 30.0  # and for so long: a stream that nobody hears must not keep its origin's connections
 _OK, _PARTIAL, _NOT_MODIFIED = 200, 206, 304
 _NO_SLICES = "no slices"  # in the place of one: this URL's answers cannot be put together
 _log = structlog.get_logger("web")
@@ -94,15 +99,21 @@ class Fetches:
             if fetch.waits_for_head is not None and not fetch.waits_for_head.expired():
                 fetch.waits_for_head.reschedule(now)
 
-    def join(self, errand: Errand) -> tuple[Fetch, BodyReader, bool]:
-        """Return the fetch for an errand, a reader of what it brings, and whether it was begun by this errand."""
+    def join(self, errand: Errand, *, of_one: bool = False) -> tuple[Fetch, BodyReader, bool]:
+        """Return the fetch for an errand, a reader of what it brings, and whether it was begun by this errand.
+
+        `of_one`: it is for more of a content that its reader has begun with, so what has come need not be fresh.
+
+        Raises: NoCapacity.
+        """
         at = errand.at
         shared = self._shared.get(at)
-        if shared is not None and self._store.touched_since(shared.mark, *at[:2]):
-            del self._shared[at]  # what it brings is of before
+        old = shared is not None and errand.ask.joins and not (of_one or self._still_new(shared, errand.ask))
+        if shared is not None and (old or self._is_of_before(shared)):
+            del self._shared[at]
             shared = None
-        if shared is not None and shared.body.keeping and errand.ask.joins:
-            return shared, shared.body.reader(), False
+        if shared is not None and shared.body.keeping and not shared.breaks_off and errand.ask.joins:
+            return shared, shared.join(errand.traffic_class), False
         together = shared is None and errand.ask.joins and self._apart.get(at, 0.0) <= self._clock.now_s()
         fetch, reader = self.begin(errand, together=together)
         return fetch, reader, True
@@ -113,6 +124,27 @@ class Fetches:
             return self.join(errand)
         return (*self.begin(errand), True)
 
+    def suits(self, fetch: Fetch, ask: Ask) -> bool:
+        """Say whether what a fetch brought is an answer to this request too, and nothing touched it meanwhile."""
+        return fetch.suits(ask) and (isinstance(fetch.outcome, Failed) or not self._is_of_before(fetch))
+
+    def _is_of_before(self, fetch: Fetch) -> bool:
+        """Say whether what a fetch is for was taken away, or called in question, since it began."""
+        match fetch.outcome:
+            case Arrived(fields=fields) | Validated(stored=StoredResponse(fields=fields)):
+                pass
+            case _:
+                fields = ()
+        return self._store.touched_since(fetch.mark, *fetch.errand.at[:2], fields)
+
+    def _still_new(self, fetch: Fetch, ask: Ask) -> bool:
+        """Say whether a request that comes now could be answered by what has begun to come, were it stored."""
+        if not isinstance(fetch.outcome, Arrived):
+            return True
+        stored = as_stored(fetch.errand.ask, fetch.outcome, 0)
+        decision = decide(ask, Selection(stored, others=False), now_s=self._clock.wall_s(), link_down=False)
+        return isinstance(decision, Serve) and not decision.refresh
+
     def slices(self, site: str, url: str) -> bool:
         """Say whether a URL may be fetched in slices, as far as is known."""
         return self._apart.get((site, url, _NO_SLICES), 0.0) <= self._clock.now_s()
@@ -120,7 +152,9 @@ class Fetches:
     def nears(self, errand: Errand, position: int) -> bool:
         """Say whether the whole is being fetched, and a byte of it is there or soon will be."""
         whole = self._shared.get(replace(errand, spec=None).at)
-        return whole is not None and whole.body.keeping and position < whole.body.size_bytes + NEAR_BYTES
+        if whole is None or not whole.body.keeping or position >= whole.body.size_bytes + NEAR_BYTES:
+            return False
+        return not self._is_of_before(whole) and self._still_new(whole, errand.ask)
 
     def begin(self, errand: Errand, *, together: bool = False) -> tuple[Fetch, BodyReader]:
         """Begin a fetch; `together`: others may join.
@@ -165,6 +199,7 @@ class Fetches:
             fields = as_slice(fields, errand.spec)
         async with AsyncExitStack() as stack:
             share = stack.enter_context(self._backhaul.share(errand.traffic_class))
+            fetch.over(share)
             requested_s = self._clock.wall_s()
             try:
                 async with asyncio.timeout(self._limits.head_s) as fetch.waits_for_head:
@@ -194,8 +229,8 @@ class Fetches:
             stored = errand.stored if speaks_of(errand.stored, reply.fields) else None
         else:
             stored = spoken_of(errand.others, reply.fields)
-            if stored is None and errand.held and (etag_of(reply.fields) or not errand.others):
-                await self._arrived(fetch, reply, times)  # it is about what the browser has
+            if stored is None and is_for_browser(errand.held, asked, reply.fields):
+                await self._arrived(fetch, reply, times)
                 return False
         if stored is None:
             return True
@@ -216,7 +251,7 @@ class Fetches:
         stored = as_stored(errand.ask, arrived, stretch.size_bytes if stretch else reply.size_bytes or 0)
         plan = Plan(shared=False, at=None)
         if arrived.for_all:
-            plan = await self._keeper.plan(errand.ask, reply.status, stored, stretch)
+            plan = await self._keeper.plan(reply.status, stored, stretch)
         if reply.status >= 500 and errand.stored is not None and errand.stored.status < 500:
             plan = Plan(shared=False, at=None)  # a page that was good yesterday is worth more than today's error
         if errand.spec and reply.status == _OK:
@@ -239,6 +274,7 @@ class Fetches:
         try:
             await self._pour(fetch, reply, arrived, stored, plan)
         except BodyBroken:
+            self._apart_or_gone(fetch)
             if plan.at is not None:
                 await self._keeper.keep_rest(stored, plan.at, body, self._fetched(fetch))
             raise
@@ -254,19 +290,22 @@ class Fetches:
 
     def _read_head(self, errand: Errand, reply: Reply, times: Times) -> Arrived:
         fields = dated(reply.fields, times.received_s)
-        ask, stretch, for_all = errand.ask, None, True
-        if errand.spec and reply.status == _PARTIAL:
+        ask, stretch, is_slice = errand.ask, None, errand.spec is not None and reply.status == _PARTIAL
+        for_all = may_store("GET", ask.fields, _OK if is_slice else reply.status, fields, ask.site)
+        if errand.spec and is_slice:
             stretch = slice_sent(errand.spec, fields, reply.size_bytes)
-            for_all = may_store("GET", ask.fields, _OK, fields, ask.site)
             if ask.joins and not (stretch and for_all):
                 self._note_apart((ask.site, ask.url, _NO_SLICES))
         return Arrived(reply.status, fields, variant_of(fields, ask.fields), times, False, stretch, for_all)
 
     async def _pour(self, fetch: Fetch, reply: Reply, arrived: Arrived, stored: StoredResponse, plan: Plan) -> None:
         body = fetch.body
-        async for piece in reply.pieces():
+        body.forsaken = lambda: fetch.stay(_worth_s(body))
+        if not body.wanted:
+            body.forsaken()
+        async for piece in _as_long_as_wanted(fetch, reply):
             self._counters.bytes_from_link += len(piece)
-            if not body.wanted and not _worth_finishing(body):
+            if not body.wanted and _worth_s(body) == 0:
                 raise BodyBroken
             if plan.at is not None and body.keeping and body.room_bytes < len(piece):
                 # its beginning; the rest passes
@@ -307,10 +346,33 @@ class Fetches:
             self._shared.setdefault(fetch.errand.at, fetch)
 
 
-def _worth_finishing(body: GrowingBody) -> bool:
-    """Say whether the store wants a body that no browser waits for: not, if most of a large one is still to come."""
+def _worth_s(body: GrowingBody) -> float | None:
+    """Return for how long the store wants the rest of a body that no browser waits for; None: as long as it takes.
+
+    It does not want most of a large one, and little of one that may have no end.
+    """
     if not body.keeping:
-        return False
-    left = FINISH_BYTES if body.expected_bytes is None else body.expected_bytes - body.size_bytes
-    known = body.expected_bytes is not None
-    return (left <= FINISH_BYTES and (known or body.size_bytes <= FINISH_BYTES)) or (known and left < body.size_bytes)
+        return 0
+    if body.expected_bytes is None:
+        return FINISH_UNKNOWN_S if body.size_bytes <= FINISH_UNKNOWN_BYTES else 0
+    left_bytes = body.expected_bytes - body.size_bytes
+    return None if left_bytes <= max(FINISH_BYTES, body.size_bytes - 1) else 0
+
+
+async def _as_long_as_wanted(fetch: Fetch, reply: Reply) -> AsyncIterator[bytes]:
+    """Yield a body's pieces.
+
+    Raises: BodyBroken when nobody has waited for them for too long.
+    """
+    pieces = reply.pieces()
+    while True:
+        try:
+            async with asyncio.timeout_at(fetch.unread_until_s) as fetch.waits_for_piece:
+                piece = await anext(pieces, None)
+        except TimeoutError as exc:
+            raise BodyBroken from exc
+        finally:
+            fetch.waits_for_piece = None
+        if piece is None:
+            return
+        yield piece

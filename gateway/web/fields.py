@@ -21,6 +21,7 @@ MEMBERS_MAX = 256  # of one list; no field in use has as many
 
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_ARGUMENT = re.compile(rf'{_TOKEN.pattern}|"([^"\\]|\\.)*"')
 _ETAG = re.compile(r'(W/)?("[\x21\x23-\x7e\x80-\U0010ffff]*")')
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MONTH = rf"(?P<mon>{'|'.join(_MONTHS)})"
@@ -87,6 +88,11 @@ def members(value: str | None) -> list[str]:
     return [part for each in _parts(value or "", ",") if (part := each.strip(" \t"))][:MEMBERS_MAX]
 
 
+def is_too_long(value: str | None) -> bool:
+    """Say whether a list has more members than are read."""
+    return value is not None and value.count(",") >= MEMBERS_MAX and len(_parts(value, ",")) > MEMBERS_MAX
+
+
 def _parts(text: str, separator: str) -> list[str]:
     if '"' not in text:
         return text.split(separator)
@@ -117,6 +123,18 @@ def directives(fields: Fields, name: str = "cache-control") -> dict[str, str | N
         if _TOKEN.fullmatch(key):
             found.setdefault(key.lower(), _unquoted(argument) if equals else None)
     return found
+
+
+def directive(member: str) -> tuple[str, str | None] | None:
+    """Return the name of one directive and its argument, unquoted; None for what is not written as one (§5.2).
+
+    >>> directive('private="X-A"'), directive("private; max-age=1"), directive('a="b')
+    (('private', 'X-A'), None, None)
+    """
+    key, equals, argument = member.partition("=")
+    if not _TOKEN.fullmatch(key) or (equals and not _ARGUMENT.fullmatch(argument)):
+        return None
+    return key.lower(), _unquoted(argument) if equals else None
 
 
 def _unquoted(text: str) -> str:

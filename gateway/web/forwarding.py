@@ -4,6 +4,8 @@ Fields of one connection end here; all others keep their order. The box writes i
 `Via` already has it has come round in a circle.
 """
 
+import re
+
 from gateway.web.fields import Fields, combined, delta_seconds, first, members, values, without
 from gateway.web.validating import CONDITIONAL
 
@@ -26,13 +28,15 @@ _OF_ONE_CONNECTION = frozenset(
     }
 )
 _NEVER_LISTED = frozenset({"cache-control", "set-cookie"})  # §7.6.1: meant for all; without them private is public
-# They change what some origins answer and are no part of the key: one browser could write every other's page.
+# They change what some origins answer and are no part of the key: one browser could write every other's page. `A-IM`
+# (RFC 3229) asks for a difference in the place of the whole.
 _UNKEYED = frozenset(
-    {"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix", "x-forwarded-proto",
-     "x-forwarded-scheme", "x-forwarded-server", "x-forwarded-ssl", "x-host", "x-http-host-override",
-     "x-http-method", "x-http-method-override", "x-method-override", "x-original-host", "x-original-url",
-     "x-real-ip", "x-rewrite-url", "front-end-https"}
+    {"a-im", "forwarded", "front-end-https", "x-host", "x-http-host-override", "x-http-method",
+     "x-http-method-override", "x-method-override", "x-original-host", "x-original-url", "x-real-ip", "x-rewrite-url",
+     "x-scheme", "x-url-scheme"}
 )  # fmt: skip
+_FORWARDED = "x-forwarded-"  # and whatever stands behind it
+_SKIPPED = re.compile(r"[\t\r\n]")  # URL Standard §4.4: a browser reads a URL as if these were not in it
 _OURS_TO_ASK = (*CONDITIONAL, "host", "accept-encoding", "range", "content-length", "expect", "max-forwards", "via")
 
 
@@ -66,11 +70,17 @@ def for_origin(
     The browser's own conditions are answered here, from what the origin sends; `as_asked` keeps them, for requests
     whose answer is not stored.
     """
-    kept = without(fields, (set(_OURS_TO_ASK) - (set(CONDITIONAL) if as_asked else set())) | _UNKEYED)
+    kept = without(_keyed(fields), set(_OURS_TO_ASK) - (set(CONDITIONAL) if as_asked else set()))
     hops = delta_seconds(first(fields, "max-forwards"))
     more: Fields = (("Max-Forwards", str(max(hops - 1, 0))),) if hops is not None else ()
     passed = tuple(("Via", value) for value in values(fields, "via"))
     return with_via((*kept, *more, *conditions, ("Accept-Encoding", CODINGS), *passed), name, version)
+
+
+def _keyed(fields: Fields) -> Fields:
+    """Return a request's fields that may decide what the answer is."""
+    spelled = ((each, each[0].lower().replace("_", "-")) for each in fields)  # CGI (RFC 3875 §4.1.18) makes them one
+    return tuple(each for each, name in spelled if name not in _UNKEYED and not name.startswith(_FORWARDED))
 
 
 def content_length(fields: Fields) -> int | None:
@@ -94,9 +104,26 @@ def as_at_site(fields: Fields, *, host: str, scheme: str, origin: str) -> Fields
 def as_in_village(fields: Fields, *, origin: str) -> Fields:
     """Return an answer's fields with paths for links to its origin, a redirect stays in the village."""
     return tuple(
-        (name, _moved(value, origin, "") or "/" if name.lower() in {"location", "content-location"} else value)
+        (name, _path_in(value, origin) if name.lower() in {"location", "content-location"} else value)
         for name, value in fields
     )
+
+
+def _path_in(link: str, origin: str) -> str:
+    """Return the path of a link to the origin; the link as it came where its path would lead to another host.
+
+    >>> _path_in("http://a.test/b", "http://a.test"), _path_in("http://a.test?b", "http://a.test")
+    ('/b', '/?b')
+    >>> _path_in("http://a.test//evil.test", "http://a.test"), _path_in("http://b.test/", "http://a.test")
+    ('http://a.test//evil.test', 'http://b.test/')
+    """
+    rest = link[len(origin) :]
+    if not link.lower().startswith(origin.lower()) or rest[:1] not in {"", "/", "?", "#"}:
+        return link
+    path = _SKIPPED.sub("", rest)
+    if path[:2] in {"//", "/\\"}:  # RFC 3986 §4.2, and the URL Standard, to which \ is /
+        return link
+    return path if path.startswith("/") else f"/{path}"
 
 
 def _moved(value: str, before: str, after: str) -> str:

@@ -5,7 +5,7 @@ is stale is validated, and only what may be stored is. All of it is bulk: people
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -78,11 +78,18 @@ class Gatherer:
         self._pool = pool
 
     async def gather(
-        self, site: str, url: str, asked: Fields = PAGE_FIELDS, *, bytes_max: int | None = None
+        self,
+        site: str,
+        url: str,
+        asked: Fields = PAGE_FIELDS,
+        *,
+        bytes_max: int | None = None,
+        spend: Callable[[int], None] | None = None,
     ) -> Gathered:
         """Have a URL in the store if it may be there, and return what became of it.
 
-        It is asked for with the fields `asked`; a body that grows past `bytes_max` is broken off.
+        It is asked for with the fields `asked`; a body that grows past `bytes_max` is broken off, and one whose wait is
+        cancelled too. `spend` is told of the bytes of a body that crossed the link, however it ended.
         """
         realm = self._realms.get(site)
         if self._backhaul.is_down or realm is None:
@@ -100,8 +107,13 @@ class Gatherer:
             return Gathered(error=exc.code)
         try:
             return await self._brought(fetch, reader, ask, began=began, bytes_max=bytes_max)
+        except asyncio.CancelledError:
+            _let_go(fetch, reader)
+            raise
         finally:
             reader.close()
+            if began and spend is not None:
+                spend(reader.offset)
 
     def _is_fresh(self, ask: Ask, stored: StoredResponse) -> bool:
         selection = select((stored,), ask.fields)
@@ -170,7 +182,7 @@ async def _drained(reader: BodyReader, bytes_max: int | None) -> str | None:
 
 
 def _let_go(fetch: Fetch, reader: BodyReader) -> None:
-    """Have a body that is too large for us end, unless somebody else reads it."""
+    """Have a body that is too large for us, or comes too late, end, unless somebody else reads it."""
     reader.close()
     if not fetch.body.wanted:
         fetch.body.stop_keeping()

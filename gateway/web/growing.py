@@ -2,14 +2,15 @@
 
 What has come lies in memory up to `MEMORY_BYTES` and then in a file, so a slow reader holds up nobody: neither the
 other readers, nor the store, and memory does not grow with it. A body that is not kept (not storable, or grown past the
-limit) has no file: it is a window that waits for its slowest reader, and ends when nobody reads any more.
+limit) has no file for what comes then: it is a window that waits for its fastest reader, and ends when nobody reads any
+more. Who falls out of it is cut off.
 """
 
 import asyncio
 import hashlib
 import os
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 
@@ -31,6 +32,7 @@ class GrowingBody:
         self._tail = bytearray()
         self._tail_at = 0
         self._file: int | None = None
+        self._filed_bytes = 0
         self._path: Path | None = None
         self._readers: set[BodyReader] = set()
         self._moved = asyncio.Event()
@@ -41,6 +43,7 @@ class GrowingBody:
         self.keeping = True
         self.done = False
         self.broken = False
+        self.forsaken: Callable[[], None] | None = None  # is called when the last reader leaves
 
     def reader(self) -> "BodyReader":
         """Return a reader that begins at the beginning."""
@@ -125,6 +128,7 @@ class GrowingBody:
             return
         del self._tail[: len(data)]
         self._tail_at += len(data)
+        self._filed_bytes = self._tail_at
 
     def _write(self, data: bytes) -> None:
         self._spool.ensure_room()
@@ -142,11 +146,12 @@ class GrowingBody:
         while True:
             if not self._readers:
                 raise BodyBroken
-            lowest = min(self.size_bytes, *(reader.offset for reader in self._readers))
-            if lowest > self._tail_at:
-                del self._tail[: lowest - self._tail_at]
-                self._tail_at = lowest
-            if self.size_bytes - lowest <= WINDOW_BYTES:
+            read = [min(self.size_bytes, reader.offset) for reader in self._readers]
+            kept_from = max(min(read), self.size_bytes - WINDOW_BYTES)
+            if max(read) >= kept_from:  # whoever is farther behind has only what is in the file
+                if kept_from > self._tail_at:
+                    del self._tail[: kept_from - self._tail_at]
+                    self._tail_at = kept_from
                 return
             self._read_on.clear()
             await self._read_on.wait()
@@ -158,7 +163,9 @@ class GrowingBody:
             if at < 0:
                 raise BodyBroken  # a window has no past
             return bytes(self._tail[at : at + PIECE_BYTES])
-        size_bytes = min(PIECE_BYTES, self._tail_at - offset)
+        size_bytes = min(PIECE_BYTES, self._filed_bytes - offset)
+        if size_bytes <= 0:
+            raise BodyBroken  # it was too far behind those who go on
         return await self._spool.run(partial(os.pread, self._file, size_bytes, offset))
 
     async def wait_more(self) -> None:
@@ -167,9 +174,12 @@ class GrowingBody:
 
     def drop(self, reader: "BodyReader") -> None:
         """Count a reader no longer."""
+        was_read = bool(self._readers)
         self._readers.discard(reader)
         self._read_on.set()
         self._tidy()
+        if was_read and not self._readers and self.forsaken is not None:
+            self.forsaken()
 
     def has_read(self) -> None:
         """Take note that a reader went on."""

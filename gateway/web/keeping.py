@@ -7,16 +7,14 @@ the rest passes.
 from collections import Counter
 from dataclasses import dataclass
 
-from gateway.web.asking import Ask
 from gateway.web.growing import GrowingBody
 from gateway.web.parts import like
 from gateway.web.resuming import BEGINNING_BYTES_MIN, resumable
 from gateway.web.spans import Stretch
 from gateway.web.store import Store
 from gateway.web.stored import StoredResponse
-from gateway.web.storing import may_store
 
-_UNSATISFIABLE = 416
+_PARTIAL, _UNSATISFIABLE = 206, 416
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +47,14 @@ class Keeper:
         self._object_bytes_max = object_bytes_max
         self._coming: Counter[tuple[str, str]] = Counter()  # bytes of slices under way, by site and URL
 
-    async def plan(self, ask: Ask, status: int, stored: StoredResponse, stretch: Stretch | None) -> Plan:
-        """Return what is to become of an answer that has begun; `stored` is as it would be stored.
+    async def plan(self, status: int, stored: StoredResponse, stretch: Stretch | None) -> Plan:
+        """Return what is to become of an answer that has begun, and may be stored; `stored` is as it would be.
 
         What was planned is to be released when the fetch is through.
         """
         if stretch is not None:
             return await self._plan_slice(stored, stretch)
-        if status == _UNSATISFIABLE or not may_store(ask.method, ask.fields, status, stored.fields, ask.site):
+        if status in {_PARTIAL, _UNSATISFIABLE}:
             return Plan(shared=False, at=None)
         partly = status == 200 and stored.size_bytes > BEGINNING_BYTES_MIN and resumable(stored.fields)
         return Plan(shared=stored.size_bytes <= self._object_bytes_max, at=0 if partly else None)

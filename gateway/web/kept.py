@@ -15,6 +15,7 @@ list to a device. Two people behind one address share a token for what both aske
 
 import hashlib
 import hmac
+import ipaddress
 import json
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping
@@ -22,13 +23,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from yarl import URL
-
 from gateway.clock import clock_state
 from gateway.errors import N_, BadRequest, LinkDown
 from gateway.web.asking import Ask
 from gateway.web.fields import Fields, combined, first, values
-from gateway.web.target import of_proxy, same_origin
+from gateway.web.target import of_proxy, same_origin, url_in
 
 FORMAT = 1
 TOKEN_BYTES = 16
@@ -37,6 +36,7 @@ FIELD_CHARS_MAX = 300  # of a field that is kept; Chromium's Accept has 135
 TITLE_CHARS_MAX = 120
 PAUSE_S = 60.0  # after a first failure; then three times as long each time: 1, 3, 9, 27 minutes
 PAUSE_S_MAX = 7_200.0
+LEAP_S = 3_600.0  # by which a clock that is set is off; one that is kept is slewed
 _SEAL_BYTES = 16
 _KEPT_FIELDS = ("Accept", "Accept-Language")
 _ASK_AGAIN = frozenset({408, 425, 429})  # RFC 9110 §15.5.9, RFC 8470 §5.2, RFC 6585 §4
@@ -61,6 +61,7 @@ class KeptLimits:
     url_chars_max: int = 1_000
     age_s_max: float = 7 * 86_400.0
     page_bytes_max: int = 3_000_000
+    day_bytes_max: int = 100_000_000
     parts_max: int = 60
     tries_max: int = 5
 
@@ -119,9 +120,10 @@ def belongs(url: str, origin: str | None) -> bool:
         return False
     try:
         if origin is None:
-            return of_proxy(URL(url, encoded=True)).startswith("http://")
+            found = url_in(url)
+            return found is not None and of_proxy(found).startswith("http://")
         return url.startswith(same_origin(f"{origin}/", "/") or " ")
-    except (ValueError, BadRequest):
+    except BadRequest:
         return False
 
 
@@ -188,11 +190,26 @@ def pause_s(tries: int) -> float:
     return min(PAUSE_S * 3.0 ** (min(tries, 30) - 1), PAUSE_S_MAX) if tries > 0 else 0.0
 
 
-def swept(pages: Iterable[KeptPage], now_s: float, age_s_max: float) -> list[KeptPage]:
-    """Return the pages less those that are too old.
+def network_of(device: str) -> str | None:
+    """Return the network of an IPv6 address, in which one device may have as many addresses as it likes.
+
+    >>> network_of("2001:db8::5:1"), network_of("192.168.1.7"), network_of("::ffff:192.168.1.7")
+    ('2001:db8::/64', None, None)
+    """
+    try:
+        address = ipaddress.IPv6Address(device.partition("%")[0])
+    except ValueError:
+        return None
+    return None if address.ipv4_mapped else str(ipaddress.IPv6Network((address.packed, 64), strict=False))
+
+
+def swept(pages: Iterable[KeptPage], now_s: float, age_s_max: float, leapt_s: float = 0.0) -> list[KeptPage]:
+    """Return the pages less those that are too old; nobody grows older by a clock that leapt.
 
     Many boxes learn the date with the link: what was kept before counts from then on.
     """
+    if abs(leapt_s) >= LEAP_S:
+        pages = [replace(page, since_s=page.since_s + leapt_s) for page in pages]
     if clock_state(now_s) != "trusted":
         return list(pages)
     dated = (page if _dated(page, now_s) else replace(page, since_s=now_s) for page in pages)

@@ -8,6 +8,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import structlog
@@ -21,6 +22,7 @@ from gateway.web.kept import (
     hash_of,
     kept_fields,
     may_keep,
+    network_of,
     read_pages,
     swept,
     token_of,
@@ -31,6 +33,7 @@ from gateway.web.kept import (
 WRITE_PAUSE_S = 5.0
 FILE_BYTES_MAX = 32_000_000  # 5,000 pages of 2,000 characters that 50 people want each, and some room
 DEVICES_MAX = 2_000  # whose requests are counted; the least recent is forgotten
+_network_of = lru_cache(maxsize=2 * DEVICES_MAX)(network_of)
 _log = structlog.get_logger("web")
 
 
@@ -48,6 +51,8 @@ class KeptList:
         self._pages: OrderedDict[tuple[str, str], KeptPage] = OrderedDict()  # the oldest first
         self._of_device: OrderedDict[str, set[tuple[str, str]]] = OrderedDict()  # never written down
         self._due_s: dict[tuple[str, str], float] = {}  # when a page that failed is tried again
+        self._seen_s = clock.now_s(), clock.wall_s()  # at the last sweep
+        self._is_failing = False  # the disk
         self.is_written = True
 
     def load(self) -> None:
@@ -68,15 +73,20 @@ class KeptList:
         self.is_written = True
         return write_pages(self._pages.values())
 
-    def write(self, data: bytes) -> None:
-        """Replace the list on disk; it blocks."""
+    def write(self, data: bytes) -> bool:
+        """Replace the list on disk, and say whether that went well; it blocks."""
         fresh = self._path.with_suffix(".new")
         try:
             with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
                 file.write(data)
             fresh.replace(self._path)
         except OSError as exc:  # a full disk: the list goes on in memory
-            _log.warning("kept.unwritten", error=type(exc).__name__)
+            if not self._is_failing:
+                _log.warning("kept.unwritten", error=type(exc).__name__)
+            self._is_failing = True
+            return False
+        self._is_failing = False
+        return True
 
     def keep(self, ask: Ask, device: str) -> str | None:
         """Keep a request, and return the token that shows it; None where it is not one to keep, or there is no room."""
@@ -88,7 +98,7 @@ class KeptList:
         waiting = sum(self._pages[each].state is KeptState.WAITING for each in theirs)
         if at not in theirs and waiting >= self._limits.per_device_max:
             return None
-        if page is None and not self._has_room():
+        if page is None and not (self._has_share(device) and self._has_room()):
             return None
         theirs.add(at)
         token = token_of(self._key, device, *at)
@@ -141,7 +151,10 @@ class KeptList:
 
     def sweep(self) -> None:
         """Forget what is too old."""
-        left = {page.at: page for page in swept(self._pages.values(), self._clock.wall_s(), self._limits.age_s_max)}
+        (was_s, was_wall_s), self._seen_s = self._seen_s, (self._clock.now_s(), self._clock.wall_s())
+        now_s, wall_s = self._seen_s
+        leapt_s = (wall_s - was_wall_s) - (now_s - was_s)
+        left = {page.at: page for page in swept(self._pages.values(), wall_s, self._limits.age_s_max, leapt_s)}
         for at in [at for at in self._pages if at not in left]:
             self._drop(at)
         for at, page in left.items():
@@ -158,6 +171,23 @@ class KeptList:
         for theirs in self._of_device.values():
             theirs.discard(at)
         self.is_written = False
+
+    def _has_share(self, device: str) -> bool:
+        """Say whether a network of IPv6 leaves others half of the list: one phone may have any number of addresses.
+
+        All of a village may be in one such network, so it is not counted as one device.
+        """
+        network = _network_of(device)
+        if network is None:
+            return True
+        waiting = {
+            at
+            for each, theirs in self._of_device.items()
+            if _network_of(each) == network
+            for at in theirs
+            if self._pages[at].state is KeptState.WAITING
+        }
+        return len(waiting) < self._limits.pages_max // 2
 
     def _has_room(self) -> bool:
         """Make room where the list is full: what has arrived, or never will, gives way to what is waited for."""

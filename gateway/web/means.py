@@ -9,7 +9,6 @@ from gateway.backhaul.classes import TrafficClass
 from gateway.backhaul.link import Backhaul
 from gateway.clock import Clock
 from gateway.web.answer import send
-from gateway.web.asking import Ask
 from gateway.web.body import Source
 from gateway.web.early import EarlyAnswers
 from gateway.web.fetch import Fetches
@@ -85,8 +84,3 @@ class Means:
         except ConnectionResetError:
             self.counters.broken += 1
             raise
-
-
-def accepted_by(ask: Ask) -> str | None:
-    """Return the codings that a browser says it can read."""
-    return combined(ask.fields, "accept-encoding")

@@ -29,6 +29,7 @@ from gateway.web.fields import Fields, from_wire
 from gateway.web.forwarding import content_length, end_to_end
 from gateway.web.interim import Response, Tell, telling
 from gateway.web.target import peer_of
+from gateway.web.upload import Upload
 
 CONNECTIONS_MAX = 256  # of the room to all origins
 PER_ORIGIN_MAX = 64  # more than one device may hold (`WebLimits.device_requests_max`, by default 48)
@@ -167,7 +168,7 @@ class OriginClient:
         fields: Fields,
         share: Share,
         link: Link,
-        upload: AsyncIterator[bytes] | None = None,
+        upload: Upload | None = None,
         tell: Tell | None = None,
     ) -> AsyncIterator[Reply]:
         """Send a request, and hold its answer while its body is read.
@@ -177,12 +178,15 @@ class OriginClient:
         if self._session is None:
             raise LinkDown
         share.moved(up_bytes=_size_bytes(fields) + len(url))
+        data = upload.pieces() if upload else None
         try:
             with telling(tell):
                 response = await self._session.request(
-                    method, _as_written(url), headers=fields, data=upload, allow_redirects=False
+                    method, _as_written(url), headers=fields, data=data, allow_redirects=False
                 )
         except Exception as exc:
+            if upload and upload.fault:
+                raise OriginFault from exc  # a browser that broke off says nothing of the link
             raise self._told(exc, link) from exc
         try:
             link.heard()

@@ -18,7 +18,7 @@ URL_CHARS_MAX = 2_000
 PICTURE_PX_MAX = 1_080.0  # the width of a phone's screen in dots; wider candidates are for other screens
 CANDIDATES_MAX = 2  # of one srcset: phones differ in dots per pixel
 
-_TITLE = re.compile(r"<title(?:\s[^>]{0,200})?>([^<]{0,300})", re.IGNORECASE)
+_TITLE_CHARS_MAX = 300
 _UNSAFE = re.compile(r"[\x00-\x20\"<>\\^`{|}\x7f]")
 
 
@@ -40,21 +40,20 @@ def page_links(url: str, html: bytes) -> PageLinks:
     """
     base = url
     found: dict[str, dict[str, None]] = {"style": {}, "picture": {}, "ahead": {}, "page": {}}
-    left = REFERENCES_MAX
+    left, title = REFERENCES_MAX, ""
     text = html[:HTML_BYTES_MAX].decode("utf-8", "replace")
     for tag in tags(text):
         if tag.name == "base" and "href" in tag.attributes and base == url:
             base = _joined(url, tag.attributes["href"]) or ""  # of another origin: then its relative links are too
+        if tag.name == "title" and not title:
+            title = " ".join(unescape(text[tag.end : tag.end + _TITLE_CHARS_MAX].partition("<")[0]).split())
         for kind, reference in _references(tag.name, tag.attributes):
             left -= 1
             target = _joined(base, reference) if base and left > 0 else None
             if target is not None and target != url and len(found[kind]) < LINKS_MAX:
                 found[kind][target] = None
     parts = tuple({**found["style"], **found["picture"]})[:LINKS_MAX]
-    title = _TITLE.search(text)
-    return PageLinks(
-        parts, tuple(found["ahead"]), tuple(found["page"]), " ".join(unescape(title[1]).split()) if title else ""
-    )
+    return PageLinks(parts, tuple(found["ahead"]), tuple(found["page"]), title)
 
 
 def reference_in(base: str, reference: str | None) -> str | None:

@@ -7,12 +7,14 @@ its operator having agreed to it; a forward proxy does not, so `CDN-Cache-Contro
 Everything that reads the directives of an answer asks here. An answer's fields are read once: `policy` remembers.
 """
 
+import re
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import lru_cache
 
 import http_sf
 
-from gateway.web.fields import Fields, combined, delta_seconds, directives, first, members
+from gateway.web.fields import Fields, combined, delta_seconds, directive, directives, first, is_too_long, members
 
 SITE_TARGETS = ("tambo-cache-control", "cdn-cache-control")
 PROXY_TARGETS = ("tambo-cache-control",)
@@ -24,8 +26,10 @@ _QUALIFIABLE = frozenset({"no-cache", "private"})
 # A qualified directive that names one of these cannot be kept by leaving the field away: it counts as unqualified.
 _SPINE = frozenset(
     {*SITE_TARGETS, "age", "cache-control", "content-encoding", "content-length", "content-range", "content-type",
-     "date", "etag", "expires", "last-modified", "vary"}
+     "date", "etag", "expires", "last-modified", "vary",
+     "content-disposition", "content-security-policy", "location", "refresh", "www-authenticate"}
 )  # fmt: skip
+_MEANT = re.compile(r"(?<![\w-])(private|no-store|no-cache|must-revalidate|proxy-revalidate)(?![\w-])", re.IGNORECASE)
 # What a cache must understand is what a status asks of it (RFC 9111 §5.2.2.3): those of RFC 9110 §15 that are final,
 # less 206 and 304, which are never stored as they come.
 UNDERSTOOD = frozenset(
@@ -61,7 +65,27 @@ def _policy(fields: Fields, of_site: bool) -> Policy:
         said = targeted(combined(fields, name))
         if said is not None:
             return _qualified(said, expires=None)
-    return _qualified(directives(fields), first(fields, "expires"))
+    return _qualified(_carefully(fields), first(fields, "expires"))
+
+
+def _carefully(fields: Fields) -> dict[str, str | None]:
+    """Return the directives of Cache-Control, of two readings the one that keeps less.
+
+    What cannot be read counts as what it seems to forbid (`private; max-age=60`), and so does a list too long to read.
+    """
+    control, said = combined(fields, "cache-control"), directives(fields)
+    qualified: defaultdict[str, list[str | None]] = defaultdict(list)
+    for member in members(control):
+        found = directive(member)
+        for name, argument in [found] if found else [(each.lower(), None) for each in _MEANT.findall(member)]:
+            if name in _QUALIFIABLE:
+                qualified[name].append(argument)
+            elif not found:
+                said[name] = argument
+    for name, arguments in qualified.items():
+        # §5.2.2.4, §5.2.2.7: the unqualified form says more; of several qualified ones each holds
+        said[name] = ", ".join(each for each in arguments if each) if all(arguments) else None
+    return said | {"private": None} if is_too_long(control) else said
 
 
 def targeted(value: str | None) -> dict[str, str | None] | None:
@@ -96,7 +120,7 @@ def _qualified(said: dict[str, str | None], expires: str | None) -> Policy:
     withheld: set[str] = set()
     for name in _QUALIFIABLE & said.keys():
         named = {member.lower() for member in members(said[name])}
-        if named and not named & _SPINE:
+        if named and not named & _SPINE and not is_too_long(said[name]):
             withheld |= named
             del said[name]
     return Policy(said, expires, frozenset(withheld))

@@ -27,6 +27,7 @@ from gateway.web.housekeeping import Housekeeping
 from gateway.web.kept import KeptLimits, KeptState, belongs
 from gateway.web.kept_list import KeptList
 from gateway.web.kept_run import KeptRun
+from gateway.web.lasting import lasting
 from gateway.web.limits import WebLimits
 from gateway.web.means import Means
 from gateway.web.origin import Deadlines, OriginClient
@@ -117,7 +118,7 @@ class WebRoom:
         self._kept_run = KeptRun(self.kept, self.gatherer, backhaul, clock, kept, self._means.pool)
         self.warming = Warming(
             self.sites,
-            WarmFetcher({site.name: site.query for site in self.sites}, self.gatherer, self._store, self._means.pool),
+            WarmFetcher(self.sites, self.gatherer, self._store, self._means.pool),
             backhaul,
             clock,
             folder / "warm.json",
@@ -160,17 +161,17 @@ class WebRoom:
             self.saver.live_in(tasks)
             starting.push_async_callback(self.saver.stop)
             realms = {site.name for site in self.sites} | ({PROXY} if self._proxy_client else set())
-            tending = tasks.create_task(self._store.tend(realms), name="web store")
+            tending = tasks.create_task(lasting(partial(self._store.tend, realms), "store"), name="web store")
             starting.callback(tending.cancel)
-            watching = tasks.create_task(self._watch_link(), name="web link")
+            watching = tasks.create_task(lasting(self._watch_link, "link"), name="web link")
             starting.callback(watching.cancel)
-            keeping = tasks.create_task(self._kept_run.run(), name="web kept")
+            keeping = tasks.create_task(lasting(self._kept_run.run, "kept"), name="web kept")
             starting.callback(keeping.cancel)
             starting.push_async_callback(self._write_log)
-            noting = tasks.create_task(self._take_notes(), name="web notes")
+            noting = tasks.create_task(lasting(self._take_notes, "notes"), name="web notes")
             starting.callback(noting.cancel)
             await self.warming.start()
-            warming = tasks.create_task(self.warming.run(), name="web warm")
+            warming = tasks.create_task(lasting(self.warming.run, "warm"), name="web warm")
             starting.callback(warming.cancel)
             starting.callback(self._fetches.stop)
             self._running = starting.pop_all()

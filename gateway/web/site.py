@@ -10,7 +10,7 @@ from gateway.errors import N_, BadRequest
 from gateway.web.asking import PROXY
 from gateway.web.query import USUAL, QueryRules, normalised
 from gateway.web.saver.pictures import Policy
-from gateway.web.target import authority, of_proxy, of_site, same_origin
+from gateway.web.target import authority, of_proxy, of_site, same_origin, url_in
 from gateway.web.warm_plan import WarmOrder
 
 
@@ -28,9 +28,13 @@ class Site:
     banner: bool = False  # whether its pages say how old they are while the link is down
     pictures: Policy = Policy()  # noqa: RUF009 - frozen
 
-    def url(self, target: URL, *, bare: bool = False) -> str:
-        """Return the URL at the origin for what a browser asked the site for: what is stored, and what is sent."""
-        return normalised(of_site(self.origin, target, bare=bare), self.query)
+    def url(self, target: URL, *, bare: bool = False, reads: bool = True) -> str:
+        """Return the URL at the origin for what a browser asked the site for: what is stored, and what is sent.
+
+        Where it `reads` nothing that is stored (POST), every byte of it may be what the browser has to say.
+        """
+        url = of_site(self.origin, target, bare=bare)
+        return normalised(url, self.query) if reads else url
 
     def at(self, path: str) -> str:
         """Return the URL at the origin for a path of the site, as its operator writes it."""
@@ -44,11 +48,8 @@ def resources(sites: Sequence[Site], address: str) -> tuple[tuple[str, str], ...
 
     Raises: BadRequest for what is no http or https address, and for one that nobody here could have asked for.
     """
-    try:
-        target = URL(address, encoded=True)
-    except ValueError as exc:
-        raise BadRequest(N_("This is not an address that begins with http or https.")) from exc
-    if target.scheme not in {"http", "https"} or not target.raw_host:
+    target = url_in(address)
+    if target is None or target.scheme not in {"http", "https"} or not target.raw_host:
         raise BadRequest(N_("This is not an address that begins with http or https."))
     found = tuple(dict.fromkeys(_resources(sites, target)))
     if not found:

@@ -157,7 +157,7 @@ class Pieced:
         try:
             if own:
                 return Coming(spec, *self._fetches.begin(errand), own=True)
-            return Coming(spec, *self._fetches.join(errand))
+            return Coming(spec, *self._fetches.join(errand, of_one=True))
         except GatewayError as exc:
             raise BodyBroken from exc
 

@@ -11,14 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 from weakref import WeakValueDictionary
 
 from gateway.clock import Clock
 from gateway.errors import N_, CannotStart
 from gateway.web.body import HeldBody, SpanSource, Spool
-from gateway.web.disk import DiskTier, Spooled, digest_of
+from gateway.web.disk import DiskTier, Spooled
 from gateway.web.parts import like
-from gateway.web.store_body import Bodies
+from gateway.web.store_body import Bodies, size_of, trimmed
 from gateway.web.store_front import Front
 from gateway.web.store_removal import Removal
 from gateway.web.store_space import Kept, Removed
@@ -113,7 +114,7 @@ class Store(Removal):
     @property
     def failures_in_a_row(self) -> int:
         """How often the disk has failed since it last did not."""
-        return self.disk.failures_in_a_row
+        return self.disk.failures_in_a_row + self.late
 
     @property
     def is_full(self) -> bool:
@@ -146,23 +147,28 @@ class Store(Removal):
         """Have what was used since the last time written down, with the next writing."""
         used, self.front.used = self.front.used, set()
         if used:
-            await self.run(lambda: self.disk.use({url_key(*at) for at in used}))
+            await self.run(partial(self.disk.use, used))
 
     async def shelf(self, site: str, url: str) -> Shelf:
-        """Return all stored answers of a URL, the newest first."""
+        """Return all stored answers of a URL, the newest first; none where the disk does not say so in time."""
         at = (site, url)
-        self.front.use(at)
         held = self.front.shelf(at)
-        if held is not None:
-            return held
-        return self.front.hold(at, await self.run(partial(self.disk.shelf, url_key(*at))))
+        if held is None:
+            found = await self.soon(partial(self.disk.shelf, url_key(*at)))
+            held = () if found is None else self.front.hold(at, found)
+        if held:
+            self.front.use(at)
+        return held
 
     async def open(self, stored: StoredResponse) -> SpanSource | None:
         """Return the body of a stored answer, or None where it is gone or damaged; then so is the answer."""
         return await self.open_part(stored, stored.parts[0])
 
     async def open_part(self, stored: StoredResponse, part: Part) -> SpanSource | None:
-        """Return the body of a part, or None where it is gone or damaged; then that part is forgotten, not the rest."""
+        """Return the body of a part, or None where it is gone or damaged; then that part is forgotten, not the rest.
+
+        None too where the disk hangs: what is stored stays, and is not known of until the disk is there again.
+        """
         held = self.front.body(part.body.key)
         if held is not None:
             return HeldBody(held)
@@ -172,15 +178,18 @@ class Store(Removal):
 
     async def _read_part(self, stored: StoredResponse, part: Part) -> SpanSource | None:
         at, mark = (stored.site, stored.url), self.marks.now()
-        source = await self._source(part.body, whole=stored.whole)
+        found = await self.soon(lambda: (self.disk.body(part.body),))
+        if found is None:
+            self.front.drop(at)
+            return None
+        source = await self._source(found[0], part.body, whole=stored.whole)
         if source is None:
             self.front.change(at, await self.run(partial(self.disk.drop_part, url_key(*at), part)))
         elif isinstance(source, HeldBody) and stored.whole and not self.taken_since(mark, stored):
             self.front.hold_body(at, part.body.key, source.data)  # but no slice of a film: it would push out pages
         return source
 
-    async def _source(self, ref: BodyRef, *, whole: bool) -> SpanSource | None:
-        found = await self.run(partial(self.disk.body, ref))
+    async def _source(self, found: bytes | BinaryIO | None, ref: BodyRef, *, whole: bool) -> SpanSource | None:
         if found is None or isinstance(found, bytes):
             return HeldBody(found) if found is not None else None
         with found:
@@ -200,7 +209,7 @@ class Store(Removal):
         held = self.front.body(row)
         if held is not None:
             return held
-        found = await self.run(partial(self.disk.rendition, row))
+        found = await self.soon(partial(self.disk.rendition, row))
         if found is not None and not self.taken_since(mark, stored):
             self.front.hold_body((stored.site, stored.url), row, found)
         return found
@@ -246,13 +255,17 @@ class Store(Removal):
 
         What other parts hold of it is cut off. Returns the answer as it is stored now; None where the disk would not.
         """
+        key = url_key(stored.site, stored.url)
+        place = await self.run(partial(self.disk.place, key, stored, at, size_of(content)))
         try:
-            found = await self.spool.run(partial(digest_of, content))
+            at, content, found = await self.spool.run(partial(trimmed, content, at, place))
         except OSError:
+            if isinstance(content, Spooled):
+                self.spool.pool.submit(content.path.unlink, missing_ok=True)
             return None
 
         def work(answer: StoredResponse) -> Shelf | None:
-            return self.disk.add_part(url_key(stored.site, stored.url), answer, at, content, found, cost_s=cost_s)
+            return self.disk.add_part(key, answer, at, content, found, cost_s=cost_s)
 
         shelf = await self._stored(work, stored, content, since)
         if shelf is None:
@@ -283,7 +296,8 @@ class Store(Removal):
         at = (stored.site, stored.url)
         if self.taken_since(since, stored):
             return
-        shelf = await self.run(partial(self.disk.freshen, url_key(*at), self.as_of(since, stored)))
+        work = partial(self.disk.freshen, url_key(*at), self.as_of(since, stored))
+        shelf = await self.soon(work, goes_on=True)
         held = self.front.shelf(at) or ()
         if shelf is None and any(each.parts == stored.parts for each in held):
             shelf = put_on(held, stored)

@@ -5,6 +5,7 @@ few seconds later. Rows are named `shelf KEY`, `body KEY DIGEST` and `body KEY D
 KEY stands for a URL, whose rows come and go together.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from gateway.web.stored import Shelf
@@ -33,6 +34,30 @@ class Change:
     shelf: Shelf | None = None  # None: as it was
     bonus_s: float | None = None  # None: as it was
     rows: Rows = field(default_factory=dict)
+    more: int = 0  # answers, by it
+    takes: bool = False  # what was written of it may not be served as it was
+
+    @property
+    def size_bytes(self) -> int:
+        """Return what it takes in memory."""
+        return cost_bytes(self.shelf or ()) + sum(len(row) for row in self.rows.values() if isinstance(row, bytes))
+
+    @property
+    def filed_bytes(self) -> int:
+        """Return what it takes in files."""
+        return sum(row.size_bytes for row in self.rows.values() if isinstance(row, Filed))
+
+    @property
+    def overdue(self) -> bool:
+        """Whether it takes away something that is written: after a power cut that would be back."""
+        return self.takes and (not self.shelf or len(self.shelf) > self.more)
+
+    def taking(self, *, shelf_too: bool) -> "Change":
+        """Return what of it takes away, without bodies: the shelf as it is doubted, or nothing of the URL."""
+        bodied = self.emptied or any(row is not None for row in self.rows.values())
+        if self.shelf and shelf_too and not bodied:
+            return self
+        return Change(emptied=True, shelf=(), more=self.more - len(self.shelf or ()), takes=True)
 
 
 def key_of(name: str) -> str:
@@ -56,6 +81,7 @@ class Batch:
         self.orphans: list[Filed] = []  # files that no row will name
         self.size_bytes = 0  # held in memory by it
         self.filed_bytes = 0  # in files, that the index does not know of yet
+        self.more_answers = 0  # by it
 
     def __bool__(self) -> bool:
         return bool(self.changes or self.used)
@@ -77,11 +103,14 @@ class Batch:
         change = self.changes.get(key_of(name))
         return None if change is None else change.rows.get(name)
 
-    def put_shelf(self, key: str, shelf: Shelf, bonus_s: float | None = None) -> None:
-        """Have a shelf so."""
+    def put_shelf(self, key: str, shelf: Shelf, bonus_s: float | None = None, *, more: int = 0) -> None:
+        """Have a shelf so, with so many answers more than before."""
         change = self._change(key)
         self.size_bytes += cost_bytes(shelf) - cost_bytes(change.shelf or ())
         change.shelf = shelf
+        change.takes = change.takes or any(each.invalid for each in shelf)
+        change.more += more
+        self.more_answers += more
         change.bonus_s = change.bonus_s if bonus_s is None else bonus_s
 
     def put_row(self, name: str, row: Row) -> None:
@@ -102,13 +131,42 @@ class Batch:
         """Have nothing of a URL that was written before."""
         self._change(key).emptied = True
 
-    def drop(self, key: str) -> None:
+    def drop(self, key: str, *, more: int = 0) -> None:
         """Have nothing of a URL."""
         change = self._change(key)
         for row in change.rows.values():
             self._forgo(row)
         self.size_bytes -= cost_bytes(change.shelf or ())
-        self.changes[key] = Change(emptied=True, shelf=())
+        self.changes[key] = Change(emptied=True, shelf=(), more=change.more + more, takes=True)
+        self.more_answers += more
+
+    def split(self, keys: Iterable[str]) -> "Batch":
+        """Move what becomes of some URLs into a batch of its own, and the files that go."""
+        apart = Batch()
+        apart.orphans, self.orphans = self.orphans, []
+        for key in keys:
+            change = self.changes.pop(key)
+            self._add(change, -1)
+            apart.put(key, change)
+        return apart
+
+    def put(self, key: str, change: Change) -> None:
+        """Have a change of a URL that has none."""
+        self.changes[key] = change
+        self._add(change, 1)
+
+    def taking(self, bytes_max: int) -> "Batch":
+        """Return what of it takes away, without bodies and uses, in so many bytes; then it is less that stays."""
+        left = Batch()
+        for key, change in self.changes.items():
+            if change.takes:
+                left.put(key, change.taking(shelf_too=left.size_bytes < bytes_max))
+        return left
+
+    def _add(self, change: Change, sign: int) -> None:
+        self.size_bytes += sign * change.size_bytes
+        self.filed_bytes += sign * change.filed_bytes
+        self.more_answers += sign * change.more
 
     def _change(self, key: str) -> Change:
         return self.changes.setdefault(key, Change())

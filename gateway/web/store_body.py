@@ -84,6 +84,16 @@ def cut(content: bytes | Spooled, start: int, end: int) -> bytes | Spooled:
     return Spooled(copy, end - start)
 
 
+def trimmed(content: bytes | Spooled, at: int, place: tuple[int, int] | None) -> tuple[int, bytes | Spooled, str]:
+    """Return what of a body that begins at an offset lies in its place: the offset, the stretch and its hash.
+
+    Raises: OSError.
+    """
+    if place is not None and place != (at, at + size_of(content)):
+        content, at = cut(content, place[0] - at, place[1] - at), place[0]
+    return at, content, digest_of(content)
+
+
 def _digest(file: BinaryIO) -> str:
     found = hashlib.blake2b(digest_size=DIGEST_BYTES)
     while data := file.read(_CHUNK_BYTES):

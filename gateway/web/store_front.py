@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 from gateway.web.memory import MemoryTier
 from gateway.web.store_batch import cost_bytes
-from gateway.web.stored import Shelf, invalidated
+from gateway.web.stored import Shelf, invalidated, url_key
 
 At = tuple[str, str]  # a site and a URL
-USED_MAX = 20_000  # URLs noted as used between two writings; beyond it nothing much is learned
+USED_MAX = 20_000  # URLs noted as used between two writings, of 150 bytes; beyond it nothing much is learned
 
 
 class Front:
@@ -20,7 +20,7 @@ class Front:
     def __init__(self, bytes_max: int) -> None:
         self._memory: MemoryTier[Shelf | bytes] = MemoryTier(bytes_max)
         self.fits = self._memory.fits
-        self.used: set[At] = set()
+        self.used: set[str] = set()  # keys: a URL may be long
         self.on_change: Callable[[str, str], None] | None = None
         self.on_clear: Callable[[str], None] | None = None
 
@@ -30,9 +30,9 @@ class Front:
         return self._memory.size_bytes
 
     def use(self, at: At) -> None:
-        """Take note that a URL was asked for."""
+        """Take note that what is stored of a URL was asked for."""
         if len(self.used) < USED_MAX:
-            self.used.add(at)
+            self.used.add(url_key(*at))
 
     def shelf(self, at: At) -> Shelf | None:
         """Return the shelf of a URL, if it is in memory."""

@@ -24,6 +24,7 @@ LOG_BYTES_MAX = 8_388_608  # of the write-ahead log that stay on disk after it w
 CHECK_BYTES_MAX = 33_554_432  # an index up to this size is read through after a power cut: a second on a slow card
 FREE_RATIO_MAX = 0.25  # of pages that are free: more is given back
 VACUUM_PAGES = 256  # at once
+LOCK_S = 1.0  # another process may hold the index for so long; then a write waits for the next one
 _KIND = 0x74616D62  # "tamb": the rows are as this module knows them
 
 
@@ -42,6 +43,7 @@ class Index:
         """Be ready; `check`: the last run did not end as it should."""
         cache = self._opened = Cache(
             str(self.folder),
+            timeout=LOCK_S,
             disk=PlainDisk,
             eviction_policy="none",
             cull_limit=0,

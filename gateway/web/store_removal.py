@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
 from gateway.web.disk import DiskTier
+from gateway.web.fields import Fields
 from gateway.web.groups import groups_of
 from gateway.web.store_front import At, Front
 from gateway.web.store_marks import Marks
@@ -16,6 +17,7 @@ from gateway.web.stored import StoredResponse, url_key
 
 T = TypeVar("T")
 
+INDEX_S = 2.0  # a page waits so long for the index, then it passes by: a card that syncs may take a second (2026-11)
 _GONE, _DOUBTED = "gone", "doubted"
 
 
@@ -27,22 +29,70 @@ class Removal:
         self.front = front
         self.pool = pool
         self.marks = Marks()
+        self._late = 0  # how often in a row the index was not there in time
+        self._stuck: Future[None] | None = None  # done once it is there again
+
+    @property
+    def late(self) -> int:
+        """How often in a row the index was not there in time; none once it is."""
+        return self._late if self._is_stuck else 0
+
+    @property
+    def _is_stuck(self) -> bool:
+        return self._stuck is not None and not self._stuck.done()
 
     async def run(self, work: Callable[[], T]) -> T:
         """Do blocking work on the thread that owns the index."""
         return await asyncio.get_running_loop().run_in_executor(self.pool, work)
 
+    async def soon(self, work: Callable[[], T], *, goes_on: bool = False) -> T | None:
+        """Do blocking work on that thread; None where that is not done in time: a disk that hangs holds up nobody.
+
+        Until the thread is there again nobody else waits for it. `goes_on`: it is done then all the same.
+        """
+        is_stuck = self._is_stuck
+        if is_stuck and not goes_on:
+            self._late += 1
+            return None
+        future = asyncio.get_running_loop().run_in_executor(self.pool, work)
+        try:
+            await asyncio.wait({future}, timeout=0.0 if is_stuck else INDEX_S)
+        except asyncio.CancelledError:
+            if not goes_on:
+                future.cancel()
+            raise
+        if future.done():
+            self._late = 0
+            return future.result()
+        self._late += 1
+        if not is_stuck:
+            self._stuck = self.pool.submit(_nothing)
+        if not goes_on:
+            future.cancel()
+        return None
+
     async def purge(self, site: str, url: str) -> Removed:
-        """Have nothing of a URL: no variant, part or rendition, in memory or on disk."""
+        """Have nothing of a URL: no variant, part or rendition, in memory or on disk.
+
+        Raises: LocalError where the disk would not.
+        """
         at = (site, url)
         self.marks.take((_GONE, *at))
         self.front.drop(at)
-        removed = await self.run(partial(self.disk.space.remove, [url_key(*at)]))
-        self.front.drop(at)
-        return removed
+        try:
+            return await self.run(partial(self.disk.space.remove, [url_key(*at)]))
+        finally:
+            self.front.drop(at)
+            self.tell_evicted()
 
     async def purge_site(self, site: str) -> Removed:
-        """Have nothing of a site."""
+        """Have nothing of a site.
+
+        It goes step by step, each on disk when it is done, and others have their turn in between. A large site takes
+        longer than a client may wait: one that hangs up ends nothing (aiohttp lets its handler run on).
+
+        Raises: LocalError where the disk would not.
+        """
         self.marks.take((_GONE, site))
         self.front.drop_site(site)
         found = []
@@ -52,23 +102,35 @@ class Removal:
         return total(found)
 
     async def purge_group(self, site: str, group: str) -> Removed:
-        """Have nothing of a site's URLs with an answer in this group."""
+        """Have nothing of a site's URLs with an answer in this group.
+
+        Raises: LocalError where the disk would not.
+        """
         self.marks.take((_GONE, site, "group", group))
         return total([await self.purge(*at) async for at in self._of_group(site, group)])
 
     async def invalidate(self, site: str, url: str) -> None:
-        """Have every answer of a URL validated before its next use, one that is coming in too (RFC 9111 §4.4)."""
-        at = (site, url)
+        """Have every answer of a URL validated before its next use, one that is coming in too (RFC 9111 §4.4).
+
+        On disk when this returns, unless that hangs or fails; what else is invalidated meanwhile shares the writing.
+        """
+        await self._doubt((site, url))
+        await self.soon(self.disk.rows.write_taken, goes_on=True)
+
+    async def _doubt(self, at: At) -> None:
         self.marks.take((_DOUBTED, *at))
         self.front.doubt(at)
-        self.front.change(at, await self.run(partial(self.disk.invalidate, url_key(*at))))
+        shelf = await self.soon(partial(self.disk.invalidate, url_key(*at)), goes_on=True)
+        if shelf is not None:
+            self.front.change(at, shelf)
 
     async def invalidate_group(self, site: str, origin: str, group: str) -> None:
         """Have every answer of an origin in this group validated before its next use (RFC 9875 §3)."""
         self.marks.take((_DOUBTED, site, "group", group))
         async for at in self._of_group(site, group):
             if at[1].startswith(f"{origin.rstrip('/')}/"):
-                await self.invalidate(*at)
+                await self._doubt(at)
+        await self.soon(self.disk.rows.write_taken, goes_on=True)
 
     async def pin(self, site: str, url: str, *, on: bool) -> bool:
         """Have a stored URL stay whatever room is needed, or let go of it; says whether it is so now."""
@@ -86,17 +148,24 @@ class Removal:
         """Return what `keep` needs to know, to tell whether an answer was taken away while it was fetched."""
         return self.marks.now()
 
-    def touched_since(self, mark: int, site: str, url: str) -> bool:
-        """Say whether a URL, or all of its site, was taken away or called in question after a mark."""
-        return self.marks.taken_since(mark, [(_GONE, site), (_GONE, site, url), (_DOUBTED, site, url)])
+    def touched_since(self, mark: int, site: str, url: str, fields: Fields = ()) -> bool:
+        """Say whether a URL, all of its site, or a group that its answer's fields name, was touched after a mark.
+
+        What is touched is taken away, or called in question.
+        """
+        return self.marks.taken_since(
+            mark, [each for kind in (_GONE, _DOUBTED) for each in _names(kind, site, url, fields)]
+        )
 
     def taken_since(self, mark: int | None, stored: StoredResponse) -> bool:
         """Say whether an answer was taken away after a mark."""
-        return mark is not None and self.marks.taken_since(mark, _names(_GONE, stored))
+        return mark is not None and self.marks.taken_since(mark, _names(_GONE, stored.site, stored.url, stored.fields))
 
     def as_of(self, mark: int | None, stored: StoredResponse) -> StoredResponse:
         """Return an answer that began to come at a mark, to be validated where it was called in question since."""
-        doubted = mark is not None and self.marks.taken_since(mark, _names(_DOUBTED, stored))
+        doubted = mark is not None and self.marks.taken_since(
+            mark, _names(_DOUBTED, stored.site, stored.url, stored.fields)
+        )
         return replace(stored, invalid=True) if doubted else stored
 
     def tell_evicted(self) -> bool:
@@ -115,11 +184,14 @@ class Removal:
                 yield at
 
 
+def _nothing() -> None:
+    """Done when it is its turn."""
+
+
 def total(found: list[Removed]) -> Removed:
     """Return the sum of what was removed."""
     return Removed(sum(each.answers for each in found), sum(each.size_bytes for each in found))
 
 
-def _names(kind: str, stored: StoredResponse) -> list[tuple[str, ...]]:
-    groups = [(kind, stored.site, "group", group) for group in groups_of(stored.fields)]
-    return [(kind, stored.site), (kind, stored.site, stored.url), *groups]
+def _names(kind: str, site: str, url: str, fields: Fields) -> list[tuple[str, ...]]:
+    return [(kind, site), (kind, site, url), *((kind, site, "group", group) for group in groups_of(fields))]

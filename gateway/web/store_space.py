@@ -6,11 +6,12 @@ steps of a few URLs, so that nobody waits long for the one thread.
 
 import os
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from gateway.errors import N_, LocalError
 from gateway.web.eviction import PINNED_S, Room, victims
 from gateway.web.ledger import Entry
 from gateway.web.store_gathered import GatheredIndex
@@ -18,6 +19,7 @@ from gateway.web.store_pins import Pins
 from gateway.web.stored import url_key
 
 AT_ONCE = 32  # URLs in a step: some milliseconds
+REMOVAL_BYTES = 1_048_576  # what SQLite's log may take while some rows are deleted
 SHRINKS_AT_ONCE = 8  # times a megabyte
 SPARE_RATIO = 0.01  # of its size that a store at rest has room for, so that an answer that comes need not wait
 
@@ -73,8 +75,23 @@ class Space:
         return enough
 
     def remove(self, keys: Sequence[str]) -> Removed:
-        """Forget URLs, on disk when this returns."""
-        return self._rows.guarded(partial(self._remove, keys), writes=True) or Removed()
+        """Forget URLs, on disk when this returns.
+
+        Raises: LocalError where the disk would not. They are not served all the same, and each writing tries again.
+        """
+        if self._rows.is_full:
+            self._clear(keys)
+        removed = self._rows.guarded(partial(self._remove, keys), writes=True)
+        if removed is None and self._rows.is_full:
+            self._clear(keys)
+            self.make(REMOVAL_BYTES)
+            removed = self._rows.guarded(partial(self._remove, keys), writes=True)
+        if removed is None:
+            raise LocalError(
+                N_("The disk is full or broken: what is stored there could not be removed."),
+                N_("Make room on the disk of the box, then do this once more."),
+            )
+        return removed
 
     def remove_of_site(self, site: str) -> Removed:
         """Forget some URLs of a site; nothing where there are no more."""
@@ -130,7 +147,7 @@ class Space:
         rows.write()
         keys = victims(index.ledger.by_rank(AT_ONCE), excess_bytes)
         if rows.is_full:
-            index.disk.unlink(index.files_of(keys))  # even deleting rows takes room
+            self._clear(keys)
         self.evicted.extend((shelf[0].site, shelf[0].url) for key in keys if (shelf := rows.shelf(key)))
         self._remove(keys)
         for _ in range(SHRINKS_AT_ONCE):
@@ -138,7 +155,12 @@ class Space:
                 break
         return self._room().excess_bytes(wanted_bytes, is_there=is_there) <= 0
 
-    def _remove(self, keys: Iterable[str]) -> Removed:
+    def _clear(self, keys: Sequence[str]) -> None:
+        """Have no files of URLs that are to go: even deleting rows takes room."""
+        index = self._rows.index
+        self._rows.guarded(lambda: index.disk.unlink(index.files_of(keys)))
+
+    def _remove(self, keys: Sequence[str]) -> Removed:
         answers = size_bytes = 0
         for key in keys:
             before, entry = self._rows.shelf(key), self._rows.index.ledger.entry(key)
@@ -146,7 +168,7 @@ class Space:
             answers += len(before) or entry.answers
             size_bytes += max(bodies, entry.size_bytes)
             self._rows.drop(key, before)
-        self._rows.write_now()
+        self._rows.write_now(keys)
         return Removed(answers, size_bytes)
 
     def _room(self) -> Room:

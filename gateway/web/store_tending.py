@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
 from functools import partial
 from typing import Protocol, TypeVar
 
+from gateway.errors import LocalError
 from gateway.web.disk import DiskTier
 from gateway.web.store_space import Kept, Removed
 
@@ -46,7 +48,7 @@ async def _write(store: Tended, write_every_s: float) -> None:
         if passed_s >= USES_EVERY_S:
             passed_s = 0.0
             await store.write_uses()
-        await store.run(rows.write)
+        await _step_by_step(partial(store.run, rows.write_step), pause_s=0.0)
         if rows.transactions != synced:
             synced = rows.transactions
             await store.sync()
@@ -57,16 +59,17 @@ async def _tidy(store: Tended, sites: Collection[str] | None) -> None:
     await asyncio.sleep(PAUSE_S)
     if sites is not None:
         for site in set(await store.by_site()).difference(sites):
-            await store.purge_site(site)
+            with suppress(LocalError):  # on a disk that fails; at the next start it is tried again
+                await store.purge_site(site)
     while True:
         if store.disk.rows.sweeps:
             await _step_by_step(partial(store.run, store.disk.rows.sweep))
         await asyncio.sleep(TIDY_EVERY_S)
 
 
-async def _step_by_step(step: Callable[[], Awaitable[bool]]) -> None:
+async def _step_by_step(step: Callable[[], Awaitable[bool]], pause_s: float = PAUSE_S) -> None:
     """Take steps for as long as there are more, with pauses in which others have their turn."""
     while True:
         if not await step():
             return
-        await asyncio.sleep(PAUSE_S)
+        await asyncio.sleep(pause_s)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 _TAG = re.compile(r"<(?:(?P<comment>!--)|/?(?P<name>[a-zA-Z][^\s/>]{0,30}))")
 _ATTRIBUTE = re.compile(r"[\s/]*(?P<name>[^\s/>=][^\s/>=]*)(?:\s*=\s*(?P<quote>[\"']?))?")
 _BARE = re.compile(r"[^\s>]*")
+_NO_COMMENT = re.compile(r"-?>")  # §13.2.5.43, .44: `<!-->` and `<!--->` are whole
+_COMMENT_END = re.compile(r"--!?>")
 _SPACE = re.compile(r"[\s/]*")
 # §13.2.5.2, .3: what stands in these is text, whatever it looks like
 _TEXT_ONLY = {
@@ -40,9 +42,10 @@ def tags(text: str) -> Iterator[Tag]:
     at = 0
     while found := _TAG.search(text, at):
         if found["comment"]:
-            at = text.find("-->", found.end())
-            if at < 0:
+            over = _NO_COMMENT.match(text, found.end()) or _COMMENT_END.search(text, found.end())
+            if over is None:
                 return
+            at = over.end()
             continue
         attributes, at = _attributes(text, found.end())
         if at < 0:

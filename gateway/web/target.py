@@ -5,7 +5,9 @@ port are normalised (RFC 9110 §4.2.3), the fragment goes, and bytes outside ASC
 """
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 
 from yarl import URL
 
@@ -39,12 +41,27 @@ def authority(text: str) -> Authority:
         raise BadRequest(N_("The address in the request is not valid."))
     host, port = found["host"], int(found["port"]) if found["port"] else None
     if host.startswith("["):
-        host, known = host[1:-1], _ADDRESS6
+        host = host[1:-1]
+        is_host = _is_address6(host)
     else:
-        known = _NAME
-    if len(host) > HOST_CHARS_MAX or not known.fullmatch(host) or (port is not None and not 0 < port <= 65_535):
+        is_host = len(host) <= HOST_CHARS_MAX and _NAME.fullmatch(host) is not None
+    if not is_host or (port is not None and not 0 < port <= 65_535):
         raise BadRequest(N_("The address in the request is not valid."))
     return Authority(host.removesuffix("."), port)
+
+
+def url_in(text: str) -> URL | None:
+    """Return the URL that a text is, whoever wrote it; None for what is none.
+
+    >>> url_in("http://a.test/b"), url_in("http://[x]@"), url_in("http://a.test:0x1/")
+    (URL('http://a.test/b'), None, None)
+    """
+    with suppress(ValueError, IndexError):  # yarl 1.25 raises the latter for `//[x]@`
+        found = URL(text, encoded=True)
+        _ = found.raw_host, found.port  # which are looked at only when they are asked for
+        _ascii(text)
+        return found
+    return None
 
 
 def bare_query(raw: str) -> bool:
@@ -66,7 +83,7 @@ def of_proxy(target: URL, *, bare: bool = False) -> str:
             N_("This proxy takes only complete addresses that begin with http."),
             N_("Open the address without the proxy, or with https."),
         )
-    return url("http", _authority_of(target), target, bare=bare)
+    return url("http", authority(target.raw_authority), target, bare=bare)
 
 
 def of_site(origin: str, target: URL, *, bare: bool = False) -> str:
@@ -85,27 +102,33 @@ def of_tunnel(target: URL) -> tuple[str, int]:
 
 def host_asked_for(target: URL, host_field: str | None) -> str:
     """Return the host a request names: that of an absolute target before that of the Host field (§3.2.2)."""
-    return _authority_of(target).host if target.absolute else authority(host_field or "").host
+    return authority(target.raw_authority).host if target.absolute else authority(host_field or "").host
 
 
 def url(scheme: str, at: Authority, target: URL, *, bare: bool = False) -> str:
     """Return a URL in its one spelling; it is the key under which an answer is stored."""
+    path = target.raw_path or "/"
+    if not path.startswith("/"):
+        raise BadRequest(N_("The address in the request is not valid."))  # else it would go on with the host
     host = f"[{at.host}]" if ":" in at.host else at.host
     port = "" if at.port in {None, _PORTS.get(scheme)} else f":{at.port}"
     query = f"?{target.raw_query_string}" if target.raw_query_string or bare else ""
-    return f"{scheme}://{host}{port}{_ascii(target.raw_path or '/')}{_ascii(query)}"
+    return f"{scheme}://{host}{port}{_ascii(path)}{_ascii(query)}"
 
 
 def same_origin(base: str, reference: str | None) -> str | None:
     """Return the URL that a reference in an answer points to, if it is of the same origin as the answer's."""
     if not reference:
         return None
+    at, referred = url_in(base), url_in(reference)
+    if at is None or referred is None:
+        return None
+    found = at.join(referred)
+    if (found.scheme, found.raw_host, found.port) != (at.scheme, at.raw_host, at.port):
+        return None
     try:
-        at = URL(base, encoded=True)
-        found = at.join(URL(reference, encoded=True))
-        same = (found.scheme, found.raw_host, found.port) == (at.scheme, at.raw_host, at.port)
-        return url(at.scheme, authority(found.raw_authority), found, bare=bare_query(reference)) if same else None
-    except (ValueError, BadRequest):
+        return url(at.scheme, authority(found.raw_authority), found, bare=bare_query(reference))
+    except BadRequest:
         return None
 
 
@@ -125,10 +148,10 @@ def peer_of(text: str) -> tuple[str, int]:
     return parsed.raw_host or "", parsed.port or _PORTS["http"]
 
 
-def _authority_of(target: URL) -> Authority:
-    if target.raw_user is not None or target.raw_password is not None:
-        raise BadRequest(N_("The address in the request is not valid."))
-    return authority(target.raw_authority)
+def _is_address6(text: str) -> bool:
+    with suppress(ValueError):
+        return _ADDRESS6.fullmatch(text) is not None and bool(IPv6Address(text).packed)
+    return False
 
 
 def _ascii(text: str) -> str:

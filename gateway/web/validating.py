@@ -61,6 +61,17 @@ def asking(held: Fields, others: Shelf) -> Fields:
     return (("If-None-Match", ", ".join([*tags, *theirs])),) if tags and theirs != ["*"] else held
 
 
+def is_for_browser(held: Fields, asked: Fields, told: Fields) -> bool:
+    """Say whether a 304 answers a browser's own conditions, `held`, where the origin was asked with `asked` (§4.3.4).
+
+    A tag says which of those asked about it is; without one it can only be the browser's if nothing else was asked.
+    """
+    wanted, theirs = combined(held, "if-none-match"), etag_of(told)
+    if wanted is None or theirs is None or wanted.strip() == "*":
+        return bool(held) and asked == held
+    return theirs.opaque in {each.opaque for each in etags(wanted)}
+
+
 def spoken_of(others: Shelf, told: Fields) -> StoredResponse | None:
     """Return which of several stored answers a 304 is about: the one with its strong tag (§4.3.4)."""
     theirs = etag_of(told)

@@ -9,12 +9,12 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from gateway.web.fields import Fields, combined, etag_of, members
+from gateway.web.credentials import has_credentials
+from gateway.web.fields import Fields, combined, etag_of, members, values
 from gateway.web.policy import POLICIES_MAX
 from gateway.web.stored import Shelf, StoredResponse
 
 _OURS = "accept-encoding"
-_SECRET = frozenset({"cookie", "authorization"})
 # RFC 9110 §12.5: of these, letter case and the space around a weight mean nothing; the order may, so it stays
 _CASELESS = frozenset({"accept-charset", "accept-language"})
 _WEIGHT = re.compile(r"[ \t]*;[ \t]*(q=)")
@@ -29,10 +29,13 @@ class Selection:
 
 
 def variant_of(answer: Fields, asked: Fields) -> Fields:
-    """Return the request's fields that the answer says it depends on, each as one normalised value.
+    """Return the request's fields that the answer says it depends on, each as a hash of its normalised value.
 
-    >>> variant_of((("Vary", "Accept-Language"),), (("accept-language", "es,  qu"),))
-    (('accept-language', 'es, qu'),)
+    A value may be what lets somebody in, or where she came from; none is needed in clear, so none gets to the disk.
+
+    >>> by_language, spaced, plain = (("Vary", "A"),), (("a", "es,  qu"),), (("A", "es, qu"),)
+    >>> variant_of(by_language, spaced) == variant_of(by_language, plain), variant_of(by_language, ())
+    (True, (('a', '\\x00'),))
     """
     return tuple((name, _normal(asked, name)) for name in _named(answer))
 
@@ -62,7 +65,11 @@ def siblings(shelf: Shelf) -> Shelf:
     Only by a strong tag: some origins give one weak tag to all languages of a page. What was chosen by who asked is
     left out.
     """
-    return tuple(each for each in shelf if _has_strong_tag(each) and not _SECRET & {name for name, _ in each.vary})
+    return tuple(each for each in shelf if _has_strong_tag(each) and not _is_ones_own(each.vary))
+
+
+def _is_ones_own(vary: Fields) -> bool:
+    return has_credentials(vary) or bool(values(vary, "cookie"))
 
 
 def _has_strong_tag(stored: StoredResponse) -> bool:
@@ -77,5 +84,4 @@ def _normal(fields: Fields, name: str) -> str:
     plain = ", ".join(members(value))  # §4.1: white space and the way a list is laid over lines do not matter
     if name in _CASELESS:
         plain = _WEIGHT.sub(r";\1", plain.lower()) if ";" in plain else plain.lower()
-    # what lets somebody in is not written to the disk
-    return hashlib.blake2b(plain.encode(), digest_size=16).hexdigest() if name in _SECRET else plain
+    return hashlib.blake2b(plain.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

@@ -1,7 +1,7 @@
 """One step of warm-up is fetched like any page; what it leads to is read from it: links, `Link` fields, sitemaps."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
@@ -15,10 +15,11 @@ from gateway.web.gather import PAGE_FIELDS, PART_FIELDS, Gathered, Gatherer
 from gateway.web.link_field import wanted
 from gateway.web.query import QueryRules, normalised
 from gateway.web.saver.coding import recoding
-from gateway.web.sitemap import BYTES_MAX, read_sitemap, sitemaps_named
+from gateway.web.site import Site
+from gateway.web.sitemap import BYTES_MAX, Listed, Sitemap, read_sitemap, sitemaps_named
 from gateway.web.store import Store
 from gateway.web.variants import select
-from gateway.web.warm_plan import Found, Kind, Step
+from gateway.web.warm_plan import Found, Kind, Step, latest_first
 
 _ROBOTS = "/robots.txt"
 T = TypeVar("T")
@@ -27,8 +28,8 @@ T = TypeVar("T")
 class WarmFetcher:
     """Takes the steps of warm-up through the room's own fetches and store."""
 
-    def __init__(self, rules: Mapping[str, QueryRules], gatherer: Gatherer, store: Store, pool: Executor) -> None:
-        self._rules = rules  # by site
+    def __init__(self, sites: Iterable[Site], gatherer: Gatherer, store: Store, pool: Executor) -> None:
+        self._sites = {site.name: site for site in sites}
         self._gatherer = gatherer
         self._store = store
         self._pool = pool
@@ -41,7 +42,7 @@ class WarmFetcher:
             return None
         if step.kind is Kind.LIST and got.moved_to is None:
             return await self._listed(site, step.url)
-        found = _found(step.url, got, self._rules[site])
+        found = await self._run(partial(_found, step.url, got, self._sites[site].query))
         if _is_style(got):
             return replace(found, pieces=[*found.pieces, *await self._drawn_in(site, step.url)])
         return found
@@ -61,19 +62,18 @@ class WarmFetcher:
             return None
         if url.endswith(_ROBOTS):
             return Found(lists=await self._run(partial(sitemaps_named, data, url)))
-        sitemap = await self._run(partial(read_sitemap, data, url))
-        pages = [replace(each, url=normalised(each.url, self._rules[site])) for each in sitemap.pages]
-        return Found(listed=pages, lists=sitemap.sitemaps)
+        sitemap = await self._run(partial(_listed, data, url, self._sites[site]))
+        return Found(listed=sitemap.pages, lists=sitemap.sitemaps)
 
     async def _drawn_in(self, site: str, url: str) -> list[str]:
         """Return what a style sheet that is stored draws in."""
         data = await self._content(site, url, CSS_BYTES_MAX)
         found = await self._run(partial(css_links, url, data or b""))
-        return [normalised(each, self._rules[site]) for each in found]
+        return [normalised(each, self._sites[site].query) for each in found]
 
     async def _content(self, site: str, url: str, bytes_max: int) -> bytes | None:
         """Return the content of an answer that is stored, decoded."""
-        at = normalised(url, self._rules[site])
+        at = normalised(url, self._sites[site].query)
         stored = select(await self._store.shelf(site, at), PART_FIELDS).stored
         if stored is None or not stored.whole or stored.size_bytes > bytes_max:
             return None
@@ -89,6 +89,20 @@ class WarmFetcher:
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+
+def _listed(data: bytes, url: str, site: Site) -> Sitemap:
+    """Return what a sitemap lists, each page in its one spelling, and no more of them than a run can take.
+
+    As many again may be of pages that the run has already.
+    """
+    sitemap, found = read_sitemap(data, url), dict[str, Listed]()
+    for each in latest_first(sitemap.pages):
+        if len(found) >= 2 * site.warm.pages_max:
+            break
+        spelt = normalised(each.url, site.query)
+        found.setdefault(spelt, replace(each, url=spelt))
+    return replace(sitemap, pages=tuple(found.values()))
 
 
 def _is_style(got: Gathered) -> bool:

@@ -14,6 +14,7 @@ from gateway.hours import Hours
 from gateway.web.sitemap import Listed
 
 PIECES_MAX = 200  # of one page; the heaviest pages of news sites have about 150 of their own
+PIECES_RUN_MAX = 20_000  # of one run; of a hostile site with the longest URLs 40 MB
 PIECES_DEEP_MAX = 2  # a sheet of a page, a sheet that it imports, and what that draws in
 LISTS_MAX = 50  # robots.txt and sitemaps of one run
 LISTS_DEEP_MAX = 3  # robots.txt, an index, its sitemaps
@@ -120,7 +121,7 @@ class Plan:
         if step.kind is Kind.LIST:
             for url in found.lists:
                 self._add_list(url, step.level + 1)
-            for each in sorted(found.listed, key=_latest):
+            for each in latest_first(found.listed):
                 self._add_page(each.url, step.level + 1, follows=False)
 
     def progress(self, *, active_s: float, moved_bytes: int, allowed_bytes: int) -> Progress:
@@ -148,7 +149,9 @@ class Plan:
         self._at(level).append(Step(Kind.PAGE, url, level, follows))
 
     def _add_piece(self, url: str, level: int) -> None:
-        if url not in self._pages and url not in self._others and len(url) <= URL_CHARS_MAX:
+        if len(url) > URL_CHARS_MAX or len(self._others) >= PIECES_RUN_MAX:
+            return
+        if url not in self._pages and url not in self._others:
             self._others.add(url)
             self._pieces.append(Step(Kind.PIECE, url, level))
 
@@ -165,5 +168,6 @@ class Plan:
         return self._levels[level]
 
 
-def _latest(listed: Listed) -> float:
-    return -(listed.changed_s or 0.0)
+def latest_first(listed: Iterable[Listed]) -> list[Listed]:
+    """Return pages by when they changed, the latest first; those of one date as they were."""
+    return sorted(listed, key=lambda each: -(each.changed_s or 0.0))

@@ -20,6 +20,7 @@ from gateway.web.site import Site
 from gateway.web.warm_plan import Found, Plan, Progress, Step
 from gateway.web.warm_record import Run, State
 
+STEP_S_MAX = 1_200.0  # for one step: 20 MB at 133 kbit/s; one that drips is passed over
 TRIES_MAX = 3  # of one step that failed while the link was in doubt
 
 
@@ -127,7 +128,7 @@ class WarmRun:
                 self.state = State.RUNNING
                 began_s = ground.clock.now_s()
                 try:
-                    return True, await ground.fetcher.fetch(self.site.name, step, self._purse.left_bytes)
+                    return True, await self._fetch(step)
                 finally:
                     self._active_s += ground.clock.now_s() - began_s
         except TimeoutError:
@@ -136,6 +137,13 @@ class WarmRun:
             moved_bytes = self._bulk_bytes() - before_bytes
             self._moved_bytes += moved_bytes
             self._purse.spend(moved_bytes)
+
+    async def _fetch(self, step: Step) -> Found | None:
+        """Return what a step brought; None where it failed, or took too long."""
+        with contextlib.suppress(TimeoutError):  # that of the hours passes through, for it comes as a cancellation
+            async with asyncio.timeout(STEP_S_MAX):
+                return await self._ground.fetcher.fetch(self.site.name, step, self._purse.left_bytes)
+        return None
 
     @asynccontextmanager
     async def _may_last(self) -> AsyncIterator[None]:

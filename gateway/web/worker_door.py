@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.backhaul.reach import is_of
 from gateway.clock import Clock
-from gateway.web.copies import reports
+from gateway.web.copies import Line, Sum, reports
 from gateway.web.early import Answered, Early, EarlyAnswers
 from gateway.web.generations import Stamp
 from gateway.web.shared_page import SharedPage
@@ -19,16 +19,28 @@ LINES_MAX = 20_000  # between two reports, for the access log
 
 
 class Notes:
-    """Lines for the access log that the box keeps."""
+    """What was answered since the last report: lines for the access log where the box keeps one, sums of the rest."""
 
     def __init__(self, *, wanted: bool) -> None:
         self._wanted = wanted
-        self.lines: list[tuple[float, str, int, int, str]] = []
+        self.lines: list[Line] = []
+        self._sums: dict[tuple[str, int], Sum] = {}
 
     def note(self, wall_s: float, site: str, status: int, size_bytes: int, how: str) -> None:
         """Gather one answer."""
         if self._wanted and len(self.lines) < LINES_MAX:
             self.lines.append((wall_s, site, status, size_bytes, how))
+            return
+        _, _, _, size_before, hits = self._sums.get((site, status), (wall_s, site, status, 0, 0))
+        self._sums[site, status] = (wall_s, site, status, size_before + size_bytes, hits + 1)
+
+    def sums(self) -> list[Sum]:
+        """Return what no line tells."""
+        return list(self._sums.values())
+
+    def clear(self) -> None:
+        """Gather anew."""
+        self.lines, self._sums = [], {}
 
 
 class WorkerDoor:
@@ -81,9 +93,10 @@ class WorkerDoor:
         if not hits:
             return []
         answered = Answered(hits, size_bytes, self.early.asked_for(), self._notes.lines)
+        made = list(reports(self.number, answered, self._notes.sums()))
         self._counters.early = self._counters.bytes_from_store = 0
-        self._notes.lines = []
-        return list(reports(self.number, answered))
+        self._notes.clear()
+        return made
 
 
 def _nothing(data: bytes) -> None:

@@ -8,13 +8,14 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
 from gateway.web.copies import READ_BYTES, REPORT_BYTES_MAX, Frame, written
 
-STOP_S = 1.0  # a slow browser has so long for the rest of an answer, 256 KB at most
+STOP_S = 0.5  # a slow browser has so long for the rest of an answer; the listeners' own time to stop follows
 BACKLOG_BYTES_MAX = 1_048_576  # of copies on their way to one worker; what comes beyond is not sent
 MESSAGES_AT_ONCE = 64  # read of one worker, then others have their turn
 _MESSAGE_BYTES_MAX = max(REPORT_BYTES_MAX, READ_BYTES + 2)
@@ -30,6 +31,7 @@ class WorkerProcess:
         self.place = place
         self.handed = [0] * doors  # connections that it handed over, by door
         self.told: set[tuple[object, ...]] = set()  # which copies, since the last tick
+        self.silent_ticks = 0  # since it last said anything
         self._heed = heed
         self._ends = asyncio.Event()
         self._process: asyncio.subprocess.Process | None = None
@@ -79,6 +81,13 @@ class WorkerProcess:
         if self._stream is not None:
             self._stream.abort()
 
+    def kill(self) -> None:
+        """End it at once."""
+        self._ends.set()
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                self._process.kill()
+
     async def end(self) -> None:
         """See it go, by force if need be, and hear the last that it said."""
         self.leave()
@@ -87,7 +96,7 @@ class WorkerProcess:
                 async with asyncio.timeout(2 * STOP_S):
                     await self._process.wait()
             except TimeoutError:
-                self._process.kill()
+                self.kill()
                 await self._process.wait()
         if self._box_end is not None and self._box_end.fileno() >= 0:
             while self._listen(self._box_end):
@@ -106,7 +115,8 @@ class WorkerProcess:
             if not data:
                 self._close(box_end)
                 return False
-            self._heed(self, data, [socket.socket(fileno=fd) for fd in fds])
+            self.silent_ticks = 0
+            self._heed(self, data, list(_sockets(fds)))
         return True
 
     def _close(self, box_end: socket.socket) -> None:
@@ -114,3 +124,12 @@ class WorkerProcess:
             asyncio.get_running_loop().remove_reader(box_end.fileno())
             box_end.close()
         self._ends.set()
+
+
+def _sockets(fds: Sequence[int]) -> Iterator[socket.socket]:
+    """Yield those that are sockets, and close the others."""
+    for fd in fds:
+        try:
+            yield socket.socket(fileno=fd)
+        except OSError:
+            os.close(fd)

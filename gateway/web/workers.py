@@ -26,6 +26,8 @@ from gateway.web.worker_process import WorkerProcess
 PAUSE_S, PAUSE_S_MAX = 1.0, 60.0  # before a worker that ended is started again
 STEADY_S = 60.0  # one that lived as long is started again after the shortest pause
 TICK_S = 1.0
+SILENT_TICKS_MAX = 5  # without a word from a worker, which says one each second
+STARTING_TICKS_MAX = 60  # until its first; a small board takes a few seconds
 _log = structlog.get_logger("workers")
 
 
@@ -145,13 +147,22 @@ class Workers:
                 if self._ready or self._stopping.is_set():
                     await door.listener.leave_accepting()
                 else:
-                    await door.listener.accept()
+                    with suppress(OSError):  # without a descriptor left, the next tick tries again
+                        await door.listener.accept()
 
     async def _tick(self, page: SharedPage) -> None:
-        """Count the box's own connections, which end without a word."""
+        """Count the box's own connections, which end without a word, and end workers that hang.
+
+        The box's ticks are counted, not seconds: what the box itself did not hear while it was busy is not a silence.
+        """
         while not await self._wait_stopping(TICK_S):
             for worker in self._running:
                 worker.told.clear()
+                worker.silent_ticks += 1
+                if worker.silent_ticks > (SILENT_TICKS_MAX if worker in self._ready else STARTING_TICKS_MAX):
+                    _log.error("worker.silent", worker=worker.place)
+                    worker.kill()
+            await self._settle()
             for number in range(len(self._doors)):
                 self._count_own(page, number)
 
@@ -182,7 +193,10 @@ class Workers:
             return
         for each in connections:
             each.close()
-        if kind == READY and self._tasks is not None and not worker.is_going:
+        if kind == CONNECTION and number < len(self._doors):  # it was lost on its way: no descriptor was left here
+            worker.handed[number] += 1
+            self._count_own(page, number)
+        elif kind == READY and self._tasks is not None and not worker.is_going:
             self._ready.append(worker)
             self._tasks.create_task(self._settle(), name="leave accepting")
         elif kind == REPORT:
@@ -198,7 +212,11 @@ class Workers:
         learned = door.early.found(data)
         if learned is not None:  # the worker had it not, or not in time
             self._tell(number, learned)
-        await door.listener.take_over(connection, data)
+        try:
+            await door.listener.take_over(connection, data)
+        except (OSError, ValueError) as exc:  # it is no connection
+            _log.error("worker.garbled", worker=worker.place, error=type(exc).__name__)
+            connection.close()
         worker.handed[number] += 1
         self._count_own(page, number)
 

@@ -61,7 +61,7 @@ MAX_AGE = (
 
 S_MAXAGE = (
     _fresh("s-maxage", "s-maxage=100", "9111 5.2.2.10"),
-    _stale("s-maxage-over", "s-maxage=1", "9111 5.2.2.10"),
+    not_reused("s-maxage-over", "9111 5.2.2.10", (*control("s-maxage=1"), *OLD), after_s=2),
     _stale("s-maxage-0", "s-maxage=0, max-age=100", "9111 5.2.2.10"),
     _stale("s-maxage-nonsense", "s-maxage=x, max-age=100", "9111 4.2.1"),
     _fresh("s-maxage-before-max-age", "max-age=1, s-maxage=100", "9111 4.2.1"),

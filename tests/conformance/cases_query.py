@@ -56,7 +56,7 @@ KEYS = (
         "9111 4.4",
         "required",
         Step(True, FRESH, path="?a=1&b=2"),
-        Step(True, method="POST", path="?b=2&a=1&utm_source=x", origin_path="?a=1&b=2"),
+        Step(True, method="POST", path="?b=2&a=1&utm_source=x"),
         Step(True, FRESH, path="?a=1&b=2", body=2),
         doors=_SITE,
     ),

@@ -180,7 +180,7 @@ THEIRS = (
             status=304,
             has=(*control("max-age=99"), ("Date", date()), ("ETag", _A), ("Expires", date(99)), ("Vary", "A"),
                  ("Content-Location", "/b")),
-            lacks=("Content-Length",),
+            lacks=("Content-Length", "Content-Type", "X-A"),
         ),
     ),
     case(

@@ -1,6 +1,6 @@
 """Which stored answer a request may get: RFC 9111 §4.1, RFC 9110 §12.5.5."""
 
-from tests.conformance.table import FRESH, Case, Pairs, Step, case, not_reused, reused
+from tests.conformance.table import FRESH, Case, Pairs, Step, case, control, not_reused, reused
 
 _ES, _QU = ("Accept-Language", "es"), ("Accept-Language", "qu")
 _BY_LANGUAGE = (*FRESH, ("Vary", "Accept-Language"))
@@ -165,6 +165,16 @@ VARIANTS = (
         "recommended",
         Step(True, _tagged('W/"a"'), sends=(_A1,)),
         Step(True, FRESH, sends=(_A2,), body=1, origin_lacks=("If-None-Match",)),
+    ),
+    *(
+        case(
+            f"vary-miss-offers-nothing-of-another-{name.lower()}",
+            "9111 4.3.1",
+            "required",
+            Step(True, (*control("public, max-age=100"), ("Vary", name), ("ETag", '"a"')), sends=((name, "1"),)),
+            Step(True, FRESH, sends=((name, "2"),), body=1, origin_lacks=("If-None-Match",)),
+        )
+        for name in ("Cookie", "Authorization", "X-Auth-Token")
     ),
     case(
         "vary-miss-and-the-browsers-own",

@@ -18,6 +18,7 @@ Pairs = tuple[tuple[str, str], ...]
 NOW_S = 1_800_000_000.0
 OLD = (("Last-Modified", formatdate(NOW_S - 864_000, usegmt=True)),)
 FRESH = (("Cache-Control", "max-age=3600"),)
+STORED_ALONE = (("Cache-Control", "only-if-cached, max-stale"),)  # a request that looks at the store, and no further
 
 
 def date(offset_s: float = 0) -> str:
@@ -107,3 +108,35 @@ def not_reused(
     again = {"reached": True, "gives": gives, "status": status, "gives_status": status, "body": 1, **second}
     first = Step(True, gives, status, status=status, body=0, sends=sends_first)
     return Case(name, section, kind, (first, Step(**again)), doors)  # type: ignore[arg-type]
+
+
+def not_stored(
+    name: str,
+    section: str,
+    gives: Pairs,
+    *,
+    kind: Kind = "required",
+    status: int = 200,
+    sends_first: Pairs = (),
+    doors: tuple[Door, ...] = DOORS,
+) -> Case:
+    """What came once is not there, not even stale."""
+    first = Step(True, gives, status, status=status, body=0, sends=sends_first)
+    look = Step(False, sends=STORED_ALONE, status=504)
+    return Case(name, section, kind, (first, look, Step(True, gives, status, status=status, body=2)), doors)
+
+
+def stale(
+    name: str,
+    section: str,
+    gives: Pairs,
+    *,
+    kind: Kind = "required",
+    status: int = 200,
+    after_s: float = 0.0,
+    doors: tuple[Door, ...] = DOORS,
+) -> Case:
+    """What came once is there, and does not serve again unasked."""
+    first = Step(True, gives, status, status=status, body=0)
+    look = Step(False, sends=STORED_ALONE, after_s=after_s, status=status, body=0)
+    return Case(name, section, kind, (first, look, Step(True, gives, status, status=status, body=2)), doors)

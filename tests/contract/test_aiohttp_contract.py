@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import aiohttp
 import pytest
-from aiohttp import web, web_response
+from aiohttp import web, web_protocol, web_response
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 from aiohttp.test_utils import make_mocked_request
@@ -36,6 +36,7 @@ def test_the_parser_is_the_one_in_c() -> None:
         (ResponseHandler, ["closed", "read", "should_close"]),
         (aiohttp.ClientResponse, ["start"]),
         (web_response, ["SERVER_SOFTWARE"]),
+        (web_protocol, ["_ErrInfo"]),
     ],
 )
 def test_the_names_are_there(owner: object, names: list[str]) -> None:

@@ -1,5 +1,6 @@
 """`tambo cache` says what the box was asked and what it did, to people and to programs."""
 
+import http.client
 import json
 import socket
 import threading
@@ -361,3 +362,11 @@ def test_a_box_that_does_not_run_is_a_sentence_and_the_next_step(
     config.write_text(CONFIG.format(port=port))
     told = failed(config, capsys, *arguments)
     assert told == f"The box does not answer on 127.0.0.1:{port}.\nSee its log; start it with tambo run.\n"
+
+
+def test_emptying_a_large_site_may_take_longer_than_an_answer(config: Path, box: FakeBox) -> None:
+    box.on("/cache/purge", {"answers": 3, "size_bytes": 1_500})
+    with patch("gateway.running_box.http.client.HTTPConnection", wraps=http.client.HTTPConnection) as opened:
+        said(config, "purge", "salud", "--yes")
+        said(config, "purge", "http://a.test/")
+    assert [call.kwargs["timeout"] for call in opened.call_args_list] == [300.0, 300.0]

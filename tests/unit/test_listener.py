@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
+from gateway.connection import Handler
 from gateway.errors import CannotStart, GatewayError, NotFound
-from gateway.listener import Handler, Limits, Listener
+from gateway.listener import Limits, Listener
 from gateway.units import Address
 from tests.waiting import wait_until
 
@@ -56,6 +57,7 @@ MALFORMED = [
     b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nSECRETMARK",
     b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\nSECRETMARK",
     b"\x16\x03\x01SECRETMARK\r\n\r\n",
+    b"GET http://SECRETMARK[x]@/ HTTP/1.1\r\nHost: a\r\n\r\n",  # yarl raises an IndexError within the parser
 ]
 
 
@@ -248,3 +250,29 @@ async def test_after_a_half_close_every_request_that_came_is_answered() -> None:
             answer = await reader.read()
         writer.close()
     assert [at for at in (b"/1", b"/2", b"/3") if at in answer] == [b"/1", b"/2", b"/3"]
+
+
+@pytest.mark.parametrize("early", [True, False])
+async def test_who_takes_nothing_of_an_answer_is_cut(early: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.listener.WATCH_S", 0.05)
+    body = b"x" * 8_000_000  # more than the sockets take
+
+    async def serve(request: web.BaseRequest) -> web.StreamResponse:
+        del request
+        return web.Response(body=body)
+
+    def at_once(data: bytes) -> tuple[bytes, bytes]:
+        del data
+        return b"HTTP/1.1 200 OK\r\nContent-Length: 8000000\r\n\r\n", body
+
+    limits = Limits(idle_s=30.0, reader_s=0.3)
+    listener = Listener("test", LOOPBACK, serve, plain, limits=limits, early=at_once if early else None)
+    await listener.start()
+    deaf = socket.create_connection(listener.address)
+    try:
+        deaf.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        await wait_until(lambda: listener.connections() == 1)
+        await wait_until(lambda: listener.connections() == 0)
+    finally:
+        deaf.close()
+        await listener.stop()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gateway.web.fields import Fields, accepted_codings, combined, directives, etag_of, first, members, values, without
+from gateway.web.policy import SITE_TARGETS
 
 Coding = Literal["br", "zstd", "gzip"]
 
@@ -53,23 +54,28 @@ class Recoding:
         return bool(self.decode) or self.encode is not None
 
 
-def recoding(fields: Fields, size_bytes: int | None, accept: str | None, *, tighter: bool = False) -> Recoding:
+def recoding(
+    fields: Fields, size_bytes: int | None, accept: str | None, *, tighter: bool = False, bare: bool = False
+) -> Recoding:
     """Return what is done to a body with these fields for a browser that accepts these codings.
 
-    `tighter`: gzip gives way to br. Where a weak link follows, that pays; in the village it would only cost.
+    `tighter`: gzip gives way to br. Where a weak link follows, that pays; in the village it would only cost. `bare`: no
+    coding is put on, since the browser forbids it.
     """
     stored = members((combined(fields, "content-encoding") or "").lower())
     accepted = accepted_codings(accept)
     if not stored or stored == ["identity"]:
-        return Recoding((), _best(fields, size_bytes, accepted) if compressible(fields) else None)
+        return Recoding((), _best(fields, size_bytes, accepted) if compressible(fields) and not bare else None)
     decode = _known(stored)
     if not decode:
         return Recoding()  # a coding not known here goes to whoever the origin made it for
-    if all(_weight(accepted, each) > 0 for each in decode) and not (tighter and _gains(fields, decode, accepted)):
+    if all(_weight(accepted, each) > 0 for each in decode) and not (
+        tighter and not bare and _gains(fields, decode, accepted)
+    ):
         return Recoding()
     # also under no-transform: the coding was asked for here, and is taken off so that the content is as meant
     # its decoded length is not known, and by being coded it says that it was worth it
-    return Recoding(decode, _best(fields, None, accepted) if compressible(fields) else None)
+    return Recoding(decode, _best(fields, None, accepted) if compressible(fields) and not bare else None)
 
 
 def recoded(fields: Fields, done: Recoding) -> Fields:
@@ -108,8 +114,11 @@ def media_type(fields: Fields) -> str:
 
 
 def untouchable(fields: Fields) -> bool:
-    """Say whether somebody forbids to change the content (RFC 9110 §7.7, RFC 9111 §5.2.1.6 and §5.2.2.6)."""
-    return "no-transform" in directives(fields)
+    """Say whether somebody forbids to change the content (RFC 9110 §7.7, RFC 9111 §5.2.1.6 and §5.2.2.6).
+
+    Whichever field says so, also one that RFC 9213 has for other caches: to leave it as it is harms nobody.
+    """
+    return any("no-transform" in directives(fields, name) for name in ("cache-control", *SITE_TARGETS))
 
 
 def _known(stored: list[str]) -> tuple[Coding, ...]:

@@ -8,6 +8,7 @@ What may be looked at for its pixels (`originals`, answers that forbid it, downl
 (`fetch` sends `*/*`) stays as it is. Source: RFC 9110 §7.7, §8.8.1, §12.5.1 and §12.5.5.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote, urlsplit
@@ -24,6 +25,9 @@ LARGE_BYTES = 20_000_000  # larger ones are no pictures of a page, and would hav
 TYPES = frozenset({"image/jpeg", "image/png", "image/webp", "image/avif", "image/gif"})
 _FORMATS: tuple[Format, ...] = ("avif", "webp")
 _UNQUOTED_MAX = 4  # rounds; who hides a path deeper than this gets the original
+_ENCODED_SLASH = re.compile(r"%(25)*(2f|5c)", re.IGNORECASE)
+# What origins read in different ways: parameters (`/a/..;/rx/`), a NUL that ends a name, bytes that are no UTF-8
+_ODD = re.compile(r"//|[;\\\x00-\x1f\x7f\ufffd]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,8 @@ def _download(fields: Fields) -> bool:
 def _path(url: str, prefix: str) -> bool:
     """Say whether a URL's path begins with a prefix, or could be made to look as if it did not."""
     path = urlsplit(url).path
+    if _ENCODED_SLASH.search(path):
+        return True
     for _ in range(_UNQUOTED_MAX):
         plain = unquote(path)
         if plain == path:
@@ -109,6 +115,6 @@ def _path(url: str, prefix: str) -> bool:
         path = plain
     else:
         return True
-    if "\\" in path or "//" in path or any(part in {".", ".."} for part in path.split("/")):
+    if _ODD.search(path) or any(part != part.rstrip(". ") for part in path.split("/")):
         return True
-    return path.casefold().startswith(prefix.casefold())
+    return path.casefold().startswith(unquote(prefix).casefold())

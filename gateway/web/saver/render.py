@@ -1,18 +1,19 @@
 """A picture in fewer bytes, looking the same on a phone; whatever is unsure stays as it is. Runs in a worker.
 
 Photographs become lossy WebP or AVIF, fitted to a width. Charts, screenshots and logos stay lossless at their own size,
-since blurred letters save nothing; who saves data gets them in 256 colours. Upright by its EXIF, in sRGB, and without
-any other metadata: a photograph's GPS position is nobody's business.
+since blurred letters save nothing; who saves data gets them in 256 colours. As upright as browsers show it, in sRGB,
+and without any other metadata: a photograph's GPS position is nobody's business.
 
-Left alone: what moves, more than eight bits a channel (that is measured, not looked at), and what is too large, by its
-header, before a pixel is decoded. Figures: 99 JPEG and 94 PNG, 2026-11.
+Left alone: what moves, more than eight bits a channel (that is measured, not looked at), what has a gain map for bright
+screens, and what is too large, by its header, before a pixel is decoded. Figures: 99 JPEG and 94 PNG, 2026-11.
 """
 
 import io
+import re
 import time
 from typing import cast
 
-from PIL import Image, ImageCms, ImageFile, ImageOps
+from PIL import Image, ImageChops, ImageCms, ImageFile
 
 from gateway.web.saver.jobs import Done, PictureJob
 
@@ -26,8 +27,29 @@ COLOURS = 256  # 68 % saved at SSIM .996
 DRAWN_BITS_PER_PIXEL_MAX = 1.0  # in 256 colours, screenshots of our corpus take 0.1 to 0.5, a photograph 3 and more
 SAMPLE_PX = 192  # a picture is judged by so many rows and columns
 PHOTO_COLOURS_RATIO = 0.25  # of a sample's pixels that differ from all others
-_ROTATED = frozenset({5, 6, 7, 8})  # EXIF orientations that swap width and height
 _ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_ACROSS = frozenset({5, 6, 7, 8})  # orientations that swap width and height
+# Whose EXIF browsers turn a picture by (an AVIF's `irot` and `imir` come as its EXIF): not a WebP's, and never by XMP
+_TURNED = frozenset({"JPEG", "MPO", "PNG", "AVIF"})
+# For the colours of a profile, the mode they are read in and the modes that can be brought to it
+_COLOURS = {
+    "GRAY": ("L", frozenset({"1", "L", "LA"})),
+    "RGB": ("RGB", frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA"})),
+    "CMYK": ("CMYK", frozenset({"CMYK"})),
+}
+_SRGB_STEPS_MAX = 2  # of 255 that a colour may move by in a profile that is as good as sRGB
+_HEAD_BYTES = 65_536  # of an AVIF or PNG: where it says how its pixels are meant
+_AVIF_DEEP = re.compile(rb"av1C..[\x40-\x7f\xc0-\xff]|tmap", re.DOTALL)  # AV1-ISOBMFF §2.3.3, high_bitdepth; a gain map
+_GAIN_MAPS = (b"hdrgm:", b"urn:iso:std:iso:ts:21496", b"hdrgainmap")  # Ultra HDR 1.0 and 1.1, Apple's
 _FIRST_CHUNKS_BYTES = 64  # of a WebP without a profile: where its pixels' chunk is named
 _PLAIN_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"})
 
@@ -56,16 +78,17 @@ def rendered(data: bytes, job: PictureJob) -> Done:
 
 
 def _smallest(source: Image.Image, data: bytes, job: PictureJob, began_s: float) -> Done | None:
-    if _moves(source) or source.mode not in _PLAIN_MODES or _deep(source):
+    if _moves(source) or source.mode not in _PLAIN_MODES or _deep(source, data):
         raise _LeaveIt
     compact = source.format == "AVIF" or (source.format == "WEBP" and b"VP8 " in data[:_FIRST_CHUNKS_BYTES])
     photo = source.format in {"JPEG", "MPO"} or compact
-    size = _fitted(source, job.width_px)
+    orientation = _orientation(source)
+    size = _fitted(source, job.width_px, across=orientation in _ACROSS)
     if compact and size == source.size:
         raise _LeaveIt  # once more would cost sharpness and save little
     if source.format in {"JPEG", "MPO"}:
         source.draft(None, (size[0] * 2, size[1] * 2))  # decode at a half, a quarter or an eighth of the size
-    image = _upright_srgb(source)
+    image = _upright_srgb(source, orientation)
     drawn = None if photo or _photographic(image) else _as_drawing(image, job)
     return drawn or _as_photo(_resized(image, job.width_px), job, began_s)
 
@@ -106,17 +129,30 @@ def _moves(source: Image.Image) -> bool:
     return source.format != "MPO" and bool(getattr(source, "is_animated", False))
 
 
-def _deep(source: Image.Image) -> bool:
-    """Say whether a PNG has 16 bits a channel, which the library would quietly halve."""
-    tiles = source.tile if isinstance(source, ImageFile.ImageFile) and source.format == "PNG" else []
-    return any("16" in str(tile.args) for tile in tiles)
+def _deep(source: Image.Image, data: bytes) -> bool:
+    """Say whether a picture holds more than eight bits a channel show, which the library would quietly drop."""
+    match source.format:
+        case "PNG":  # 16 bits, or a `cICP` that says what its eight stand for (PNG 3 §11.3.2.6)
+            tiles = source.tile if isinstance(source, ImageFile.ImageFile) else []
+            return b"cICP" in data[:_HEAD_BYTES] or any("16" in str(tile.args) for tile in tiles)
+        case "AVIF":
+            return _AVIF_DEEP.search(data, 0, _HEAD_BYTES) is not None
+        case "JPEG" | "MPO":
+            return any(mark in data for mark in _GAIN_MAPS)
+    return False
 
 
-def _fitted(source: Image.Image, width_px: int) -> tuple[int, int]:
+def _orientation(source: Image.Image) -> int:
+    """Return how browsers turn a picture; what a PNG says after its pixels, before which this is asked, is too late."""
+    exif = Image.Exif()
+    if source.format in _TURNED and (raw := source.info.get("exif")):
+        exif.load(raw)
+    return int(exif.get(_ORIENTATION, 1))
+
+
+def _fitted(source: Image.Image, width_px: int, *, across: bool) -> tuple[int, int]:
     """Return the size, as the picture lies in its file, that makes it so wide when it is upright."""
-    rotated = source.getexif().get(_ORIENTATION) in _ROTATED
-    across = source.height if rotated else source.width
-    scale = min(1.0, width_px / across)
+    scale = min(1.0, width_px / (source.height if across else source.width))
     return max(1, round(source.width * scale)), max(1, round(source.height * scale))
 
 
@@ -127,29 +163,40 @@ def _resized(image: Image.Image, width_px: int) -> Image.Image:
     return image.resize((width_px, height_px), Image.Resampling.LANCZOS)
 
 
-def _upright_srgb(source: Image.Image) -> Image.Image:
-    profile = source.info.get("icc_profile")
-    image = ImageOps.exif_transpose(source)
+def _upright_srgb(source: Image.Image, orientation: int) -> Image.Image:
+    source.load()
+    turn, profile = _TURNS.get(orientation), source.info.get("icc_profile")
+    image = source if turn is None else source.transpose(turn)
     clear = image.mode in {"LA", "PA", "RGBA"} or "transparency" in image.info
-    if profile and image.mode not in {"1", "P", "PA"}:
-        return _converted(image, profile, clear=clear)
-    return image.convert("RGBA" if clear else "RGB")
+    return _converted(image, profile, clear=clear) if profile else image.convert("RGBA" if clear else "RGB")
 
 
 def _converted(image: Image.Image, profile: bytes, *, clear: bool) -> Image.Image:
     """Return an image in sRGB, which is what a picture without a profile is taken for."""
-    alpha = image.convert("RGBA").getchannel("A") if clear else None
-    flat = image.convert("L" if image.mode == "LA" else "RGB") if clear else image
     found = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    if "sRGB" in ImageCms.getProfileDescription(found):
-        plain = flat.convert("RGB")
-    else:
-        plain = cast(
-            "Image.Image", ImageCms.profileToProfile(flat, found, ImageCms.createProfile("sRGB"), outputMode="RGB")
-        )
+    mode, modes = _COLOURS.get(found.profile.xcolor_space.strip(), ("", frozenset()))
+    if image.mode not in modes:
+        raise _LeaveIt
+    alpha = image.convert("RGBA").getchannel("A") if clear else None
+    flat = image.convert(mode)
+    plain = flat if mode == "RGB" and _is_srgb(found) else _in_srgb(flat, found)
     if alpha is not None:
         plain.putalpha(alpha)
     return plain
+
+
+def _in_srgb(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Image:
+    srgb = ImageCms.createProfile("sRGB")
+    return cast("Image.Image", ImageCms.profileToProfile(image, profile, srgb, outputMode="RGB"))
+
+
+def _is_srgb(profile: ImageCms.ImageCmsProfile) -> bool:
+    """Say whether a profile leaves colours as they are, whatever it calls itself: 729 of them, and all greys."""
+    levels = [*range(0, 256, 32), 255]
+    colours = [(r, g, b) for r in levels for g in levels for b in levels] + [(v, v, v) for v in range(256)]
+    image = Image.frombytes("RGB", (len(colours), 1), bytes(v for colour in colours for v in colour))
+    moved = ImageChops.difference(image, _in_srgb(image, profile)).convert("RGB").getextrema()
+    return all(most <= _SRGB_STEPS_MAX for _, most in cast("tuple[tuple[int, int], ...]", moved))
 
 
 def _photographic(image: Image.Image) -> bool:

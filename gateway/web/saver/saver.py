@@ -17,13 +17,13 @@ from gateway.web.body import HeldBody, Source
 from gateway.web.faults import BodyBroken
 from gateway.web.fields import Fields
 from gateway.web.saver.codecs import chain
-from gateway.web.saver.coding import Recoding, recoded, recoding
+from gateway.web.saver.coding import Recoding, recoded
 from gateway.web.saver.flow import TooLong, whole
 from gateway.web.saver.jobs import DenseJob, PictureJob
 from gateway.web.saver.making import Keeper, Making, SaverStatistics
 from gateway.web.saver.pictures import Policy, Wish, negotiated, smaller, touchable, wish_of
 from gateway.web.saver.rendition import IN_VAIN, Rendition, read, written
-from gateway.web.saver.telling import codings_of
+from gateway.web.saver.telling import recoding_for
 from gateway.web.stored import StoredResponse
 
 CODED_BYTES_MAX = 1_048_576  # a body up to this size is coded once and held in memory
@@ -103,7 +103,7 @@ class Saver:
         Raises: OriginFault where it cannot read what there is, and that cannot be decoded.
         """
         if not stored.whole:
-            return Saved(told, source, recoding(told, source.size_bytes, codings_of(ask)), settled=False)
+            return Saved(told, source, recoding_for(ask, told, source.size_bytes), settled=False)
         if touchable(policy, ask.url, stored.status, told, source.size_bytes):
             return await self._picture(stored, source, told, ask, policy)
         return await self._text(stored, source, told, ask)
@@ -116,7 +116,7 @@ class Saver:
         text.count += times
         if text.count >= self._limits.often > 0 and not text.dense and text.stored.size_bytes <= DENSE_BYTES_MAX:
             job = DenseJob(text.done.decode, WHOLE_BYTES_MAX, DENSE_S)
-            text.dense = self._making.begin(text.stored, DENSE, job) is not None
+            text.dense = self._making.begin(text.stored, named(DENSE, text.done), job) is not None
 
     async def _picture(self, stored: StoredResponse, source: Source, told: Fields, ask: Ask, policy: Policy) -> Saved:
         fields, wish = negotiated(told), wish_of(policy, ask.fields)
@@ -141,7 +141,7 @@ class Saver:
         return making.result() if making.done() and not making.cancelled() else None
 
     async def _text(self, stored: StoredResponse, source: Source, told: Fields, ask: Ask) -> Saved:
-        done = recoding(told, source.size_bytes, codings_of(ask))
+        done = recoding_for(ask, told, source.size_bytes)
         if not done.changes:
             return Saved(told, source, done)
         found = await self._dense(stored, done) if done.encode == "br" else None
@@ -153,16 +153,16 @@ class Saver:
         return Saved(recoded(told, done), HeldBody(found.data), Recoding())
 
     async def _dense(self, stored: StoredResponse, done: Recoding) -> Rendition | None:
-        at = (stored.site, stored.url)
+        at, name = (stored.site, stored.url), named(DENSE, done)
         text = self._texts.get(at)
         found = None
-        if text is None or text.stored.body.key != stored.body.key:
-            found = read(await self._keeper.rendition(stored, DENSE))
+        if text is None or text.stored.body.key != stored.body.key or text.done.decode != done.decode:
+            found = read(await self._keeper.rendition(stored, name))
             self._texts[at] = _Text(stored, done, dense=found is not None)
             if len(self._texts) > TEXTS_MAX:
                 self._texts.popitem(last=False)
         elif text.dense:
-            found = read(await self._keeper.rendition(stored, DENSE))
+            found = read(await self._keeper.rendition(stored, name))
         self.asked(*at)
         return found
 
@@ -170,10 +170,10 @@ class Saver:
         """Return a body as it is coded for all, or None for one that is coded as it goes."""
         if not isinstance(source, HeldBody) or source.size_bytes > CODED_BYTES_MAX:
             return None
-        name = done.encode or "identity"
+        name = named(done.encode or "identity", done)
         async with self._coding:
             held = read(self._keeper.recoded(stored, name))
-            if held is not None:
+            if held or (held is not None and not done.decode):  # "in vain" is no answer where a coding must come off
                 return held
             try:
                 data = await whole(chain(done, DECODED_BYTES_MAX), source.data, self._pool, WHOLE_BYTES_MAX)
@@ -184,3 +184,14 @@ class Saver:
             made = Rendition("", data) if done.decode or len(data) < source.size_bytes else IN_VAIN
             self._keeper.hold_recoded(stored, name, written(made))
             return made
+
+
+def named(form: str, done: Recoding) -> str:
+    """Return what a form of a body is called, where it is kept.
+
+    The same bytes may be stored as gzip and as a file of their own, so what is taken off belongs to the name.
+
+    >>> named("br", Recoding(("gzip",), "br")), named("br", Recoding((), "br"))
+    ('br-of-gzip', 'br-of-identity')
+    """
+    return f"{form}-of-{'-'.join(done.decode) or 'identity'}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gateway.web.asking import Ask
 from gateway.web.fields import Fields, combined
-from gateway.web.saver.coding import recoded, recoding
+from gateway.web.saver.coding import Recoding, recoded, recoding, untouchable
 from gateway.web.saver.pictures import Policy, negotiated, smaller, touchable, wish_of
 from gateway.web.validating import holds_already
 
@@ -31,7 +31,7 @@ def told_304(ask: Ask, policy: Policy, answer: Answer) -> Fields | None:
     """Return what a 304 tells a browser that holds this answer, in the original or as we made it; else None."""
     told = answer.told
     if holds_already(ask.fields, answer.status, told, answer.received_s):
-        return recoded(as_it_came(ask, policy, answer), recoding(told, answer.size_bytes, codings_of(ask)))
+        return recoded(as_it_came(ask, policy, answer), recoding_for(ask, told, answer.size_bytes))
     wish = wish_of(policy, ask.fields) if _is_picture(ask, policy, answer) else None
     fields = smaller(told, wish, "") if wish else told
     return fields if holds_already(ask.fields, answer.status, fields, answer.received_s) else None
@@ -41,6 +41,6 @@ def _is_picture(ask: Ask, policy: Policy, answer: Answer) -> bool:
     return touchable(policy, ask.url, answer.status, answer.told, answer.size_bytes)
 
 
-def codings_of(ask: Ask) -> str | None:
-    """Return the codings that a browser says it can read."""
-    return combined(ask.fields, "accept-encoding")
+def recoding_for(ask: Ask, told: Fields, size_bytes: int | None) -> Recoding:
+    """Return what is done to a body with these fields for the browser that asks."""
+    return recoding(told, size_bytes, combined(ask.fields, "accept-encoding"), bare=untouchable(ask.fields))

@@ -236,3 +236,24 @@ def test_a_new_figure_holds_for_who_waits_already() -> None:
         assert now_s() - begun_s < 2
 
     in_virtual_time(journey())
+
+
+def test_what_somebody_waits_for_leaves_bulk_with_what_is_under_way_and_holds_no_other_class() -> None:
+    async def scenario() -> None:
+        backhaul = made(Far())
+        with backhaul.share(WEB), backhaul.share(BULK) as page:
+            await page.take_down(100_000)  # a debt of 80 s at a tenth of the link
+            async with asyncio.TaskGroup() as tasks:
+                waiting = tasks.create_task(page.take_down(1_000))
+                await asyncio.sleep(1)
+                page.rise(WEB)
+                page.rise(BULK)  # who comes later in a lower class takes nothing away
+                assert backhaul.open_shares() == {REALTIME: 0, INTERACTIVE: 0, WEB: 2, BULK: 1}
+            assert waiting.result() is None
+            began_s = now_s()
+            await page.take_down(16_000)
+            assert now_s() - began_s < 0.5
+            assert backhaul.open_shares()[BULK] == 0
+        assert not any(backhaul.open_shares().values())
+
+    in_virtual_time(scenario())

@@ -1,5 +1,6 @@
 """The technician's orders about the store reach it as they were meant, and nothing else does."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,12 +13,13 @@ from gateway.listener import Listener
 from gateway.portal.admin import admin_application
 from gateway.portal.apology import render_error
 from gateway.portal.cache_desk import ADDRESS_CHARS_MAX, RUN_WORDS, CacheDesk
-from gateway.units import Address
+from gateway.units import Address, parse_address
 from gateway.web.housekeeping import Pinned, SiteFigures
 from gateway.web.store import Removed
 from gateway.web.warm_plan import Progress
 from gateway.web.warm_record import Run, State
 from tests.unit.portal.test_admin import FakeBox
+from tests.waiting import wait_until
 
 RUN = Run("salud", State.RUNNING, Progress(1, 4, 9, 0, 2_000, 50_000, 12.5), 1_800_000_000.0)
 
@@ -114,6 +116,31 @@ async def told(method: str, url: str, document: object = None, **headers: str) -
         session.request(method, url, json=document) as answer,
     ):
         return answer.status, await answer.json()
+
+
+async def test_a_client_that_hangs_up_ends_no_purge(
+    base: str, pages: FakePages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(name: str) -> Removed:
+        begun.set()
+        await goes_on.wait()
+        pages.told.append(("purged", name))
+        return Removed(1, 1)
+
+    monkeypatch.setattr(pages, "purge_site", slow)
+    address = parse_address(base.removeprefix("http://"))
+    _, writer = await asyncio.open_connection(address.host, address.port)
+    order = b'{"site": "salud"}'
+    head = f"POST /cache/purge HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n"
+    writer.write(head.encode() + b"Content-Length: %d\r\n\r\n" % len(order) + order)
+    async with asyncio.timeout(10):
+        await begun.wait()
+        writer.transport.abort()
+        await asyncio.sleep(0.05)
+        goes_on.set()
+    await wait_until(lambda: ("purged", "salud") in pages.told)
 
 
 async def test_the_store_is_told_site_by_site_and_whole(base: str) -> None:

@@ -107,6 +107,22 @@ async def test_a_page_is_taken_off_by_who_holds_its_token_alone(village: Village
         assert set(village.kept.pages) == {YOURS}
 
 
+async def test_a_token_that_shows_nothing_pushes_out_none_of_mine(village: Village) -> None:
+    async with SmallBrowser(village.base) as browser:
+        await browser.get(f"/pendientes?llave={MINE}")
+        for at in range(70):
+            await browser.session.get(f"{village.base}/pendientes?llave={at:022d}", allow_redirects=False)
+        assert "/vacunas" in (await browser.get("/pendientes")).text
+
+
+@pytest.mark.parametrize("url", ["http://[:::]/x", "http://[", "nonsense", "http://o.test?x", ""])
+async def test_a_kept_address_that_is_none_is_listed_all_the_same(village: Village, url: str) -> None:
+    for site in ("salud", ""):
+        village.kept.pages[MINE] = replace(PAGE, site=site, url=url)
+        async with SmallBrowser(village.base) as browser:
+            assert (await browser.get(f"/pendientes?llave={MINE}")).status == 200
+
+
 async def test_odd_tokens_and_cookies_are_passed_over(village: Village) -> None:
     async with SmallBrowser(village.base) as browser:
         for token in ("", "x", "../etc", "%0d%0aSet-Cookie:a=b", "é" * 22, "z" * 22):

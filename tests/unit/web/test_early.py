@@ -11,6 +11,7 @@ import pytest
 
 from gateway.listener import Limits, Listener
 from gateway.units import Address
+from gateway.web.early import TARGET_BYTES_MAX
 from tests.conformance.web_world import DOORS, SITE_HOST, Door, World, plain, reply, world
 
 BROWSER = (
@@ -262,3 +263,54 @@ async def test_both_paths_answer_any_bytes_alike(tmp_path: Path, door: Door) -> 
             seen, parsed = await raw_answers(quick, *pieces), await raw_answers(patient, *pieces)
             assert seen == parsed, pieces
         assert w.room.statistics().early > early
+
+
+async def test_a_field_with_a_per_cent_sign_in_its_name_harms_nobody(tmp_path: Path) -> None:
+    async with both(tmp_path, "site") as (w, quick, patient):
+        w.origin.on("/odd", reply(b"odd", [KEEPS, ("X-%600000000d", "a"), ("X-100%", "%s")]))
+        asked = written("/odd", *BROWSER)
+        for _ in range(2):
+            await raw_answers(quick, asked)
+            await w.stored()
+            await w.quiet()
+        assert await raw_answers(quick, asked) == await raw_answers(patient, asked)
+        assert w.room.statistics().early == 1
+
+
+async def test_the_better_variant_is_not_hidden_by_one_without_vary(tmp_path: Path) -> None:
+    async with both(tmp_path, "site") as (w, quick, patient):
+        varied = reply(b"HOLA", [KEEPS, ("Vary", "Accept-Language")])
+        w.origin.on("/greeting", varied, reply(b"HELLO", [KEEPS]))
+        spanish = written("/greeting", *BROWSER)
+        french = written("/greeting", *BROWSER[:-1], ("Accept-Language", "fr"))
+        for asked in (spanish, french, french, french, spanish, spanish):
+            answer = await raw_answers(quick, asked)
+            assert answer == await raw_answers(patient, asked) or b"fwd=" in answer
+            await w.quiet()
+        assert b"HOLA" in await raw_answers(quick, spanish)
+        assert w.room.statistics().early > 0
+
+
+async def test_a_request_that_ends_its_connection_teaches_nothing(tmp_path: Path) -> None:
+    async with both(tmp_path, "proxy") as (w, quick, _):
+        target = w.url("/plain", "proxy")
+        for _ in range(3):
+            await raw_answers(quick, written(target, ("Proxy-Connection", "close")))
+            await w.quiet()
+        assert w.room.statistics().early == 0
+        assert b"Connection: close" not in await raw_answers(quick, written(target, *BROWSER))
+
+
+async def test_what_long_addresses_cost_is_counted(tmp_path: Path) -> None:
+    async with both(tmp_path, "site") as (w, quick, _):
+        long = written(f"/plain?q={'x' * TARGET_BYTES_MAX}", *BROWSER)
+        for _ in range(3):
+            await raw_answers(quick, long)
+            await w.quiet()
+        assert w.room.statistics().early == 0
+        near = TARGET_BYTES_MAX - 50
+        for at in range(3):
+            for _ in range(2):
+                await raw_answers(quick, written(f"/plain?q={at}{'x' * near}", *BROWSER))
+                await w.quiet()
+        assert w.room.site_early.size_bytes > 3 * 2 * near

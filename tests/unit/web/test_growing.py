@@ -10,7 +10,7 @@ import pytest
 
 from gateway.web.body import FileBody, HeldBody, Spool
 from gateway.web.faults import BodyBroken
-from gateway.web.growing import WINDOW_BYTES, GrowingBody
+from gateway.web.growing import MEMORY_BYTES, WINDOW_BYTES, GrowingBody
 from tests.ranged_origin import made
 
 CONTENT = made(600_000)
@@ -69,6 +69,26 @@ async def test_a_window_can_be_skipped_into_but_has_no_past(spool: Spool) -> Non
     reader.close()
     with pytest.raises(BodyBroken):
         await feeding
+    body.leave()
+
+
+async def test_who_is_slow_holds_up_nobody_when_a_body_outgrows_its_file(spool: Spool) -> None:
+    body = GrowingBody(spool, keep_bytes_max=300_000)
+    fast, slow = body.reader(), body.reader()
+    pieces = slow.pieces()
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        reading = tasks.create_task(joined(fast.pieces()))
+        for at in range(0, len(CONTENT), 16_384):
+            await body.append(CONTENT[at : at + 16_384])
+            assert len(body._tail) <= MEMORY_BYTES + WINDOW_BYTES
+            await asyncio.sleep(0)
+        await body.finish()
+    assert reading.result() == CONTENT
+    with pytest.raises(BodyBroken):
+        await joined(pieces)
+    assert 0 < slow.offset <= 300_000, "it got what there was of it, and was cut where its past is gone"
+    fast.close()
+    slow.close()
     body.leave()
 
 

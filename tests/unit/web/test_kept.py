@@ -16,6 +16,7 @@ from gateway.web.kept import (
     hash_of,
     kept_fields,
     may_keep,
+    network_of,
     read_pages,
     swept,
     token_of,
@@ -182,3 +183,17 @@ def test_a_url_is_fetched_only_for_whom_it_belongs_to(url: str, origin: str | No
 def test_what_is_kept_of_a_token_is_not_the_token() -> None:
     token = token_of(b"k" * 32, "10.0.0.1", "sitio", "http://o.test/")
     assert token not in write_pages([replace(PAGE, tokens=(hash_of(token),))]).decode("latin-1")
+
+
+def test_nobody_grows_older_by_a_clock_that_leapt() -> None:
+    year_s = 365 * 86_400.0
+    [kept] = swept([PAGE], NOW_S + 10 * year_s, 50, leapt_s=10 * year_s)
+    assert kept.since_s == NOW_S + 10 * year_s
+    assert swept([kept], NOW_S, 50, leapt_s=-10 * year_s) == [PAGE]
+    assert swept([PAGE], NOW_S + 60, 50, leapt_s=60) == [], "a clock that is slewed is the date"
+
+
+def test_addresses_of_one_ipv6_network_are_known_as_such() -> None:
+    assert network_of("2001:db8::1") == network_of("2001:db8:0:0:ffff::9") != network_of("2001:db8:0:1::1")
+    assert network_of("fe80::1%wlan0") == "fe80::/64"
+    assert [network_of(each) for each in ("10.0.0.1", "::ffff:10.0.0.1", "", "nonsense")] == [None] * 4

@@ -93,3 +93,32 @@ async def test_a_link_that_is_down_and_an_origin_that_fails_are_told_apart(villa
     await village.cut()
     assert (await village.room.gatherer.gather("sitio", url(village, "/a"))).error == "link-down"
     assert (await village.room.gatherer.gather("otro", url(village, "/a"))).error == "link-down"
+
+
+async def test_a_body_nobody_waits_for_any_more_is_broken_off_and_its_bytes_are_told(village: World) -> None:
+    begun, gone = asyncio.Event(), asyncio.Event()
+
+    async def slow(_: object, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 1900000\r\n\r\n")
+        try:
+            while True:
+                writer.write(b"x" * 5_000)
+                await writer.drain()
+                begun.set()
+                await asyncio.sleep(0.005)
+        finally:
+            gone.set()
+
+    village.origin.on("/a", slow)
+    spent: list[int] = []
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        gathering = tasks.create_task(village.room.gatherer.gather("sitio", url(village, "/a"), spend=spent.append))
+        await begun.wait()
+        await asyncio.sleep(0.02)
+        gathering.cancel()
+    async with asyncio.timeout(5):
+        await gone.wait()
+    await village.quiet()
+    assert spent
+    assert 0 < sum(spent) < 1_000_000
+    assert village.room.statistics().stored_objects == 0

@@ -71,3 +71,18 @@ def test_a_hostile_page_is_read_in_time_that_grows_with_its_length_alone(html: b
 
 def test_a_reference_with_a_line_break_or_a_quote_cannot_leave_the_request_line() -> None:
     assert reference_in(PAGE, "/x\r\nHost: y\"'<>") == "http://a.org/xHost:%20y%22'%3C%3E"
+
+
+@pytest.mark.parametrize(
+    ("html", "title"),
+    [
+        ("<title>Hola  &amp; m&aacute;s</title><title>no</title>", "Hola & más"),
+        ("<TITLE lang=es>Sí\n no</TITLE>", "Sí no"),
+        ("<!-- <title>no</title> --><script>'<title>no</title>'</script><title>sí</title>", "sí"),
+        ("<title>" + "x" * 1_000, "x" * 300),
+        ("<titles>no</titles>", ""),
+        ("<title " * 100_000, ""),
+    ],
+)
+def test_the_title_is_that_of_the_first_title_tag(html: str, title: str) -> None:
+    assert page_links(PAGE, html.encode()).title == title

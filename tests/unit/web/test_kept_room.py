@@ -2,14 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.web.asking import Ask
 from gateway.web.kept import KeptLimits, KeptPage, KeptState
+from gateway.web.kept_list import KeptList
+from gateway.web.page_links import PageLinks, page_links
+from tests.clocks import HandClock
 from tests.conformance.web_world import DOORS, Door, World, reply, world
 from tests.waiting import wait_until
 
@@ -196,3 +201,105 @@ async def test_a_page_whose_wait_the_link_ended_is_kept_too(village: World) -> N
         await village.cut()
     assert asking.result().get("X-Code") == "kept-for-later"
     assert len(listed(village)) == 1
+
+
+async def drips(_: object, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 2000000\r\n\r\n")
+    while True:
+        writer.write(b"x")
+        await writer.drain()
+        await asyncio.sleep(0.005)
+
+
+async def test_a_page_that_drips_is_a_failed_try_and_holds_up_nobody_for_ever(village: World) -> None:
+    village.origin.on("/drip", drips)
+    village.origin.on("/good", reply(b"<img src=drip>", [HOUR, HTML]))
+    await village.cut()
+    for path in ("/drip", "/good"):
+        await village.ask(path, PERSON)
+    with patch("gateway.web.kept_run.PAGE_S_MAX", 0.2):
+        await village.mend()
+        await wait_until(lambda: village.room.kept.count(KeptState.ARRIVED) == 1)
+    found = {page.url.rpartition("/")[2]: (page.state, page.tries) for page in listed(village)}
+    assert found == {"drip": (KeptState.WAITING, 1), "good": (KeptState.ARRIVED, 1)}, "without the part that drips"
+    await village.quiet()
+
+
+async def test_a_fault_of_ours_over_one_page_is_a_failed_try(village: World) -> None:
+    village.origin.on("/bad", reply(b"bad", [HOUR, HTML]))
+    village.origin.on("/good", reply(b"good", [HOUR, HTML]))
+    await village.cut()
+    for path in ("/bad", "/good"):
+        await village.ask(path, PERSON)
+    read = page_links
+
+    def fails(url: str, html: bytes) -> PageLinks:
+        if html == b"bad":
+            raise ZeroDivisionError
+        return read(url, html)
+
+    with patch("gateway.web.gather.page_links", fails):
+        await village.mend()
+        await wait_until(lambda: village.room.kept.count(KeptState.ARRIVED) == 1)
+    [waiting] = [page for page in listed(village) if page.state is KeptState.WAITING]
+    assert (waiting.url.rpartition("/")[2], waiting.tries) == ("bad", 1)
+
+
+async def test_no_more_is_fetched_in_a_day_than_its_data(village: World) -> None:
+    village.room._kept_run._limits = KeptLimits(day_bytes_max=1_000)
+    for path in ("/a", "/b", "/c"):
+        village.origin.on(path, reply(b"x" * 600, [HOUR, HTML]))
+    await village.cut()
+    for path in ("/a", "/b", "/c"):
+        await village.ask(path, PERSON)
+    await village.mend()
+    await wait_until(lambda: village.room.kept.count(KeptState.ARRIVED) == 2)
+    await asyncio.sleep(0.05)
+    assert (village.room.kept.count(KeptState.WAITING), village.origin.asked("/c")) == (1, [])
+    village.clock.wall += 5 * 86_400  # a date that leaps gives no data
+    await asyncio.sleep(0.05)
+    assert not village.origin.asked("/c")
+    village.clock.pass_s(86_400)
+    await settled(village)
+
+
+async def test_a_list_that_could_not_be_written_is_written_as_soon_as_it_can_be(tmp_path: Path) -> None:
+    with patch("gateway.web.kept_run.WRITE_PAUSE_S", 0.01):
+        async with world(tmp_path) as village:
+            (tmp_path / "kept.new").mkdir()  # so that no file of this name can be written
+            await village.cut()
+            with capture_logs() as logs:
+                await village.ask("/a", PERSON)
+                await asyncio.sleep(0.05)
+            assert [each["event"] for each in logs if each["event"].startswith("kept.")] == ["kept.unwritten"]
+            (tmp_path / "kept.new").rmdir()
+            await wait_until((tmp_path / "kept.list").exists)
+
+
+def a_list(folder: Path, clock: HandClock, pages_max: int = 100) -> KeptList:
+    limits = KeptLimits(pages_max=pages_max, per_device_max=5)
+    return KeptList(folder / "kept.list", limits, clock, lambda _site, _url: True, b"k" * 32)
+
+
+def test_one_phone_with_many_ipv6_addresses_leaves_others_half_of_the_list(tmp_path: Path) -> None:
+    kept = a_list(tmp_path, HandClock())
+    ask = Ask("GET", "", tuple(PERSON), site="")
+    tokens = [kept.keep(replace(ask, url=f"http://a.test/{at}"), f"2001:db8::{at // 5:x}") for at in range(100)]
+    assert sum(token is not None for token in tokens) == 50
+    assert kept.keep(replace(ask, url="http://a.test/0"), "2001:db8::99") is not None, "what is on the list is shared"
+    for device in ("10.0.0.9", "2001:db8:0:1::9"):
+        assert kept.keep(replace(ask, url=f"http://a.test/of-{device}"), device) is not None
+
+
+def test_a_clock_that_leaps_ahead_and_back_forgets_no_page(tmp_path: Path) -> None:
+    clock = HandClock()
+    kept = a_list(tmp_path, clock)
+    kept.keep(Ask("GET", "http://a.test/", tuple(PERSON), site=""), "10.0.0.9")
+    for leap_s in (10 * 365 * 86_400.0, -10 * 365 * 86_400.0):
+        clock.wall += leap_s
+        clock.pass_s(3 * 86_400)
+        kept.sweep()
+        assert kept.count(KeptState.WAITING) == 1
+    clock.pass_s(2 * 86_400)
+    kept.sweep()
+    assert kept.count(KeptState.WAITING) == 0, "it grew old all the same"

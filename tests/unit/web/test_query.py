@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.web.query import AS_SENT, TRACKING, USUAL, QueryRules, normalised
+from gateway.web.query import AS_SENT, PARAMETERS_MAX, TRACKING, USUAL, QueryRules, normalised
 
 PIECES = st.sampled_from(["a", "b", "A", "utm_x", "fbclid", "=", "=1", "=2", "&", "&&", "%41", "+", "?", "*", ";", "é"])
 URLS = st.lists(PIECES, max_size=12).map(lambda pieces: "http://a.test/p?" + "".join(pieces))
@@ -48,6 +48,8 @@ def test_a_proxys_query_is_never_touched(url: str) -> None:
         ("?UTM_SOURCE=x&a=1", "?a=1"),
         ("?gclid", ""),
         ("?utm=1&gclidx=2", "?gclidx=2&utm=1"),
+        ("?pk_patient=1", "?pk_patient=1"),
+        ("?mtm_x=1&pk_campaign=2&mtm_source=3", "?mtm_x=1"),
         ("?", "?"),
         ("", ""),
         ("?a=1&", "?a=1&"),
@@ -59,4 +61,12 @@ def test_the_usual_rules(query: str, kept: str) -> None:
 
 def test_the_list_of_tracking_parameters_is_in_small_letters_and_names_each_once() -> None:
     assert len(set(TRACKING)) == len(TRACKING) >= 30
-    assert all(each == each.lower() and "*" not in each[:-1] for each in TRACKING)
+    assert all(each == each.lower() for each in TRACKING)
+    assert [each for each in TRACKING if "*" in each] == ["utm_*"]
+
+
+def test_a_query_of_very_many_parameters_stays_as_it_was_sent() -> None:
+    few = "&".join(f"p{at:05d}=1" for at in reversed(range(PARAMETERS_MAX)))
+    many = f"{few}&fbclid=x"
+    assert normalised(f"http://a.test/p?{few}", USUAL) != f"http://a.test/p?{few}"
+    assert normalised(f"http://a.test/p?{many}", USUAL) == f"http://a.test/p?{many}"

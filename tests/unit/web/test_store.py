@@ -14,7 +14,7 @@ from gateway.web.body import Source
 from gateway.web.disk import Spooled, digest
 from gateway.web.freshness import Times
 from gateway.web.store import BATCH_BYTES_MAX, Kept, Removed, Store, body_key
-from gateway.web.stored import BodyRef, Part, StoredResponse
+from gateway.web.stored import BodyRef, Part, StoredResponse, url_key
 from tests.clocks import HandClock
 from tests.waiting import wait_until
 
@@ -357,7 +357,7 @@ async def test_uses_in_memory_count_on_disk_without_a_writing_each(tmp_path: Pat
 async def test_what_is_used_outside_the_store_counts_too(tmp_path: Path) -> None:
     async with running(tmp_path) as store:
         store.use("a", URL)
-        assert store.front.used == {("a", URL)}
+        assert store.front.used == {url_key("a", URL)}
         await store.write_uses()
         assert not store.front.used
 

@@ -1,10 +1,14 @@
 """A request target becomes one URL in one spelling, or a 400 that repeats nothing."""
 
+from contextlib import suppress
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from yarl import URL
 
 from gateway.errors import BadRequest
-from gateway.web.target import host_asked_for, of_proxy, of_site, of_tunnel, same_origin
+from gateway.web.target import host_asked_for, of_proxy, of_site, of_tunnel, origin_of, same_origin, url_in
 
 
 def read(text: str) -> URL:
@@ -46,6 +50,8 @@ def test_a_proxy_target_has_one_spelling(target: str, url: str) -> None:
         "http://exa mple.test/",
         "http://exämple.test/",
         "http://" + "a" * 300 + "/",
+        "http://[:::]/example",
+        "http://[1::2::3]/example",
     ],
 )
 def test_other_proxy_targets_are_refused(target: str) -> None:
@@ -89,3 +95,37 @@ def test_a_tunnel_names_host_and_port() -> None:
 )
 def test_only_references_of_the_same_origin_are_followed(reference: str | None, url: str | None) -> None:
     assert same_origin("http://a.test/x/y", reference) == url
+
+
+PIECES = (
+    "http:", "https:", "//", "/", "\\", "[", "]", "@", ":", "::", "::1", "v1.x", "?", "#", "%", "%zz",
+    "a.test", "x", "..", ".", "99999", "\u00e9", "xn--", "*", ";", "&",
+    "\uff10", "\uff41", "\u2100", "\u0000", "\t", "\ud800",
+)  # fmt: skip
+REFERENCES = st.one_of(st.text(max_size=20), st.lists(st.sampled_from(PIECES), max_size=10).map("".join))
+
+
+@given(REFERENCES, st.sampled_from(["http://a.test/x/y", "http://[::1]:81/", "https://a.test"]))
+@settings(max_examples=1_000, deadline=None)
+def test_whatever_is_written_leads_to_its_own_origin_or_nowhere(reference: str, base: str) -> None:
+    found = same_origin(base, reference)
+    if found is not None:
+        assert found.startswith(f"{origin_of(base)}/")
+        assert found.isascii()
+
+
+@given(REFERENCES)
+@settings(max_examples=500, deadline=None)
+def test_a_target_is_a_url_or_a_refusal(text: str) -> None:
+    target = url_in(text)
+    if target is not None:
+        with suppress(BadRequest):
+            assert of_proxy(target).startswith("http://")
+        with suppress(BadRequest):
+            assert of_site("http://origin.test", target).startswith("http://origin.test/")
+
+
+@pytest.mark.parametrize("text", ["http://[x]@", "//[x]@", "http://a.test:0x1/", "http://a.test:99999999/", "http://["])
+def test_what_is_no_url_is_none(text: str) -> None:
+    assert url_in(text) is None
+    assert same_origin("http://a.test/", text) is None

@@ -6,6 +6,7 @@ from gateway.web.fields import Fields, first
 from gateway.web.freshness import Times
 from gateway.web.stored import BodyRef, Part, StoredResponse
 from gateway.web.validating import freshened, own_conditions, retold, speaks_of
+from gateway.web.variants import variant_of
 
 AT = Times(1_800_000_000.0, 1_800_000_000.0)
 MODIFIED, LATER = "Fri, 15 Jan 2027 07:00:00 GMT", "Fri, 15 Jan 2027 07:30:00 GMT"
@@ -37,7 +38,7 @@ def test_a_304_is_about_the_answer_with_its_validators(held: Fields, told: Field
 
 def test_a_304_says_anew_what_the_answer_depends_on() -> None:
     fresh = freshened(stored(("ETag", '"a"')), (("Vary", "A, B"),), AT, (("A", "1"), ("C", "2")))
-    assert fresh.vary == (("a", "1"), ("b", "\x00"))
+    assert fresh.vary == variant_of((("Vary", "A, B"),), (("A", "1"),))
 
 
 def test_a_304_takes_a_field_out_of_what_others_get() -> None:

@@ -360,3 +360,13 @@ def test_local_time_goes_on_by_a_day_a_day() -> None:
     now, then = local_time(1_800_000_000.0), local_time(1_800_000_000.0 + DAY_S)
     assert then.day - now.day == 1
     assert 0 <= now.second < DAY_S
+
+
+async def test_a_step_that_takes_too_long_is_passed_over(tmp_path: Path) -> None:
+    with patch("gateway.web.warm_run.STEP_S_MAX", 0.05):
+        async with night(tmp_path, WarmOrder(pages=("/a", "/b"), hours=NOW)) as it:
+            it.site.go_on.clear()
+            await it.ended(State.DONE)
+            run = it.warming.run_of("salud")
+            assert run is not None
+            assert (it.site.taken, run.progress.failed) == ([], 2)

@@ -1,13 +1,16 @@
 """A run keeps a real site's pages with all that belongs to them, and costs nothing the second time."""
 
 import gzip
+import threading
 from pathlib import Path
+from unittest.mock import patch
 from urllib.parse import unquote
 
 import brotli
 import pytest
 
 from gateway.backhaul.classes import TrafficClass
+from gateway.web.query import QueryRules, normalised
 from gateway.web.warm_plan import WarmOrder
 from gateway.web.warm_record import Run, State
 from tests.conformance.web_world import Pairs, World, reply, world
@@ -160,3 +163,21 @@ async def test_a_path_is_asked_for_as_a_browser_spells_it(tmp_path: Path) -> Non
         await warmed(web)
         assert asked(web) == ["/ni%C3%B1ez?a=%7e&b=2"]
         assert unquote(asked(web)[0]).startswith("/niñez")
+
+
+async def test_of_a_sitemap_no_more_is_spelt_than_a_run_takes_and_not_on_the_loop(tmp_path: Path) -> None:
+    listed = "".join(f"<url><loc>/{at}?b=1&amp;a=2</loc><lastmod>20{at:02d}-01-01</lastmod></url>" for at in range(90))
+    spelt: list[tuple[str, bool]] = []
+
+    def counted(url: str, rules: QueryRules) -> str:
+        spelt.append((url, threading.current_thread() is threading.main_thread()))
+        return normalised(url, rules)
+
+    async with world(tmp_path, warm=WarmOrder(depth=0, sitemap=True, pages_max=5)) as web:
+        web.origin.on("/", page(""))
+        web.origin.on("/sitemap.xml", part(f"<urlset>{listed}</urlset>".encode()))
+        with patch("gateway.web.warm_fetch.normalised", counted):
+            await warmed(web)
+        assert asked(web)[3:] == [f"/{at}?a=2&b=1" for at in (89, 88, 87, 86)]
+    of_pages = [on_loop for url, on_loop in spelt if "?" in url]
+    assert (len(of_pages), any(of_pages)) == (10, False)

@@ -1,5 +1,7 @@
 """A plan takes the important first, whole pages before more pages, and never more than it may."""
 
+from unittest.mock import patch
+
 from gateway.web.sitemap import Listed
 from gateway.web.warm_plan import LISTS_MAX, PIECES_MAX, Found, Kind, Plan, Step, WarmOrder
 
@@ -114,3 +116,10 @@ def test_a_failed_page_is_counted_and_a_missing_sitemap_is_not() -> None:
     plan = Plan(WarmOrder(sitemap=True), url)
     taken(plan, {})
     assert plan.progress(active_s=1.0, moved_bytes=0, allowed_bytes=1).failed == 1
+
+
+def test_a_run_knows_no_more_pieces_than_its_limit() -> None:
+    with patch("gateway.web.warm_plan.PIECES_RUN_MAX", 300):
+        site = {f"/{page}": Found(pieces=[url(f"/{page}/{each}.png") for each in range(100)]) for page in range(5)}
+        plan = Plan(WarmOrder(pages=tuple(site)), url)
+        assert len(taken(plan, site)) == 5 + 300

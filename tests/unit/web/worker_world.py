@@ -1,8 +1,9 @@
 """A web room whose connections workers accept: real processes, so under the machine's own clock."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -61,6 +62,46 @@ def pids() -> list[int]:
     return sorted(found)
 
 
+def rss_kb(pid: int) -> int:
+    """The memory that a process has of its own or shares."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+
+
+def unread(listening: int, port: int) -> bool:
+    """Whether something from this port waits to be read behind that one."""
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, here, there, _, queues, *_ = line.split()
+        if (int(here.rpartition(":")[2], 16), int(there.rpartition(":")[2], 16)) == (listening, port):
+            return int(queues.rpartition(":")[2], 16) > 0
+    return False
+
+
+async def answers_apart(listener: Listener, *pieces: bytes) -> tuple[bytes, bool]:
+    """All that comes back for these pieces, and whether a reset ended it.
+
+    Each piece is read over there before the next is sent: a parser that gets two at once refuses both for the last.
+    """
+    loop = asyncio.get_running_loop()
+    with socket.socket() as browser:
+        browser.setblocking(False)
+        await loop.sock_connect(browser, tuple(listener.address))
+        port = browser.getsockname()[1]
+        with suppress(OSError):  # it was closed before the last piece; what it said is there
+            for piece in pieces:
+                await loop.sock_sendall(browser, piece)
+                await wait_until(lambda: not unread(listener.address.port, port))
+            browser.shutdown(socket.SHUT_WR)
+        found = b""
+        async with asyncio.timeout(10):
+            try:
+                while data := await loop.sock_recv(browser, 65_536):
+                    found += data
+            except ConnectionError:
+                return found, True
+        return found, False
+
+
 @asynccontextmanager
 async def village(
     folder: Path,
@@ -68,6 +109,7 @@ async def village(
     count: int = 1,
     limits: Limits = Limits(stop_s=0.2),  # noqa: B008 - frozen
     clients: tuple[IPv4Network, ...] | None = None,
+    access_log: bool = True,
 ) -> AsyncIterator[Village]:
     """Run a world with workers, and wait until they accept."""
     async with world(folder, clock=RealClock()) as w, asyncio.TaskGroup() as tasks:
@@ -84,7 +126,7 @@ async def village(
         for listener in (site, proxy, patient):
             await listener.start()
         doors = [Door(site, room.site_early, 4_000_000, clients), Door(proxy, room.proxy_early, 4_000_000)]
-        workers = Workers(doors, count=count, clock=SystemClock(), access_log=True)
+        workers = Workers(doors, count=count, clock=SystemClock(), access_log=access_log)
         running = tasks.create_task(workers.run())
         it = Village(w, workers, site, proxy, patient, running)
         try:

@@ -8,7 +8,7 @@ from PIL import Image, ImageCms, ImageDraw, PngImagePlugin
 from gateway.web.saver.jobs import Done, PictureJob
 from gateway.web.saver.pictures import Format
 from gateway.web.saver.render import rendered
-from tests.unit.web.saver.images import BROKEN, photo, png, saved
+from tests.unit.web.saver.images import BROKEN, TURNED_BY_XMP, chunk, linear_srgb, photo, png, saved, sideways
 
 
 def job(width_px: int = 720, *, saving: bool = True, formats: tuple[Format, ...] = ("webp",)) -> PictureJob:
@@ -100,6 +100,25 @@ def test_upright_by_its_exif_and_without_any_metadata() -> None:
     assert b"Juana" not in done.data
 
 
+@pytest.mark.parametrize(
+    ("kind", "size"),
+    [
+        ("JPEG", (400, 600)),
+        ("PNG", (400, 600)),
+        ("AVIF", (400, 600)),
+        ("WEBP", (400, 267)),
+        ("PNG, too late", (400, 267)),
+    ],
+)
+def test_a_picture_is_turned_where_browsers_turn_it(kind: str, size: tuple[int, int]) -> None:
+    assert opened(rendered(sideways(kind, photo((900, 600))), job(400))).size == size
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "AVIF"])
+def test_no_browser_turns_a_picture_by_its_xmp(kind: str) -> None:
+    assert opened(rendered(saved(photo((900, 600)), kind, xmp=TURNED_BY_XMP), job(600))).size == (600, 400)
+
+
 @pytest.mark.parametrize("formats", [("webp",), ("avif",)])
 def test_no_format_carries_metadata_on(formats: tuple[Format, ...]) -> None:
     info = PngImagePlugin.PngInfo()
@@ -128,6 +147,32 @@ def test_other_colour_spaces_become_srgb() -> None:
     swapped = srgb.replace(b"rXYZ", b"----").replace(b"gXYZ", b"rXYZ").replace(b"----", b"gXYZ")
     red, green, _ = red_after(swapped.replace("sRGB".encode("utf-16-be"), "Odd!".encode("utf-16-be")))
     assert red < green, "in this space what is called red is green"
+
+
+def shown(image: Image.Image, kind: str, **options: object) -> int:
+    """How bright an even grey comes out."""
+    found = opened(rendered(saved(image, kind, **options), job())).convert("RGB").getpixel((300, 100))
+    assert isinstance(found, tuple)
+    return int(found[1])
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode"), [("JPEG", "RGB"), ("JPEG", "L"), ("PNG", "RGB"), ("PNG", "P"), ("PNG", "LA")]
+)
+def test_a_profile_counts_and_not_what_it_calls_itself(kind: str, mode: str) -> None:
+    grey = Image.blend(Image.new("L", (900, 500), 128), photo((900, 500)).convert("L"), 0.02)
+    image = grey.convert("RGB").quantize(64) if mode == "P" else grey.convert(mode)
+    assert abs(shown(image, kind, icc_profile=linear_srgb(), **({"quality": 95} if kind == "JPEG" else {})) - 188) < 5
+
+
+def test_what_is_in_srgb_already_keeps_every_colour() -> None:
+    image, srgb = drawing(), ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    done = rendered(saved(image, "PNG", icc_profile=srgb), job(saving=False))
+    assert opened(done).convert("RGB").tobytes() == image.tobytes()
+
+
+def test_a_profile_for_other_pixels_leaves_the_original() -> None:
+    assert rendered(saved(photo().convert("CMYK"), "JPEG", icc_profile=linear_srgb()), job()).why == "not-for-us"
 
 
 def test_a_broken_profile_leaves_the_original() -> None:
@@ -162,6 +207,19 @@ def test_what_is_measured_rather_than_looked_at_is_left_alone() -> None:
 
 def test_sixteen_bits_a_channel_are_left_alone_in_colour_too() -> None:
     assert rendered(png(300, 300, bytes(300 * (1 + 300 * 6)), bits=16), job()).why == "not-for-us"
+
+
+def test_what_shines_on_bright_screens_is_left_alone() -> None:
+    ultra = saved(photo(), "JPEG", xmp=b'<rdf:Description hdrgm:Version="1.0"/>')
+    assert rendered(ultra, job()).why == "not-for-us"
+    plain = saved(photo((300, 300)), "PNG")
+    assert rendered(plain[:33] + chunk(b"cICP", b"\x09\x10\0\1") + plain[33:], job(200)).why == "not-for-us"
+    avif = saved(photo((300, 300)), "AVIF")
+    assert opened(rendered(avif, job(200))).size == (200, 200)
+    at = avif.index(b"av1C") + 6
+    deep = avif[:at] + bytes([avif[at] | 0x40]) + avif[at + 1 :]  # `high_bitdepth`: ten bits a channel
+    deep = deep.replace(b"pixi\0\0\0\0\3\x08\x08\x08", b"pixi\0\0\0\0\3\x0a\x0a\x0a")
+    assert rendered(deep, job(200)).why == "not-for-us"
 
 
 @pytest.mark.parametrize(("width", "height"), [(30_000, 30_000), (4_000_001, 1), (2_001, 2_000)])

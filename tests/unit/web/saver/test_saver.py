@@ -1,6 +1,7 @@
 """A rendition is made once for all who wait, kept with its answer, and never worse than the original."""
 
 import asyncio
+import gzip
 import os
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,10 +17,11 @@ from gateway.web.body import HeldBody, Source
 from gateway.web.fields import Fields, first, values
 from gateway.web.freshness import Times
 from gateway.web.saver import saver as face
+from gateway.web.saver.dense import dense
 from gateway.web.saver.jobs import DenseJob, Done, Job, PictureJob
 from gateway.web.saver.pictures import Policy
 from gateway.web.saver.rendition import IN_VAIN, Rendition, written
-from gateway.web.saver.saver import DENSE, Saved, Saver, SaverLimits
+from gateway.web.saver.saver import Saved, Saver, SaverLimits
 from gateway.web.stored import BodyRef, Part, StoredResponse
 from tests.waiting import wait_until
 from tests.zstandard import zstd
@@ -83,7 +85,7 @@ class Hands:
         assert callable(content)
         data = await content()
         if isinstance(job, DenseJob) and data is not None:
-            return Done("made", "", brotli.compress(data))
+            return dense(data, job)
         return self.gives
 
     async def stop(self) -> None:
@@ -244,7 +246,7 @@ async def test_text_is_coded_once_and_held() -> None:
         got = await s.asks(HTML, ("Accept-Encoding", "gzip, br"))
         assert brotli.decompress(await body(got)) == TEXT
         assert (first(got.fields, "content-encoding"), first(got.fields, "etag")) == ("br", 'W/"a"')
-        held = s.shelf.memory[HTML.body.key, "br"]
+        held = s.shelf.memory[HTML.body.key, "br-of-identity"]
         assert (await s.asks(HTML, ("Accept-Encoding", "br"))).source.size_bytes == len(held) - 32
         assert not s.shelf.disk
         assert not s.hands.jobs
@@ -259,13 +261,13 @@ async def test_text_asked_for_often_is_coded_again_and_better() -> None:
         got = await s.asks(HTML, ("Accept-Encoding", "br"))
         assert brotli.decompress(await body(got)) == TEXT
         assert (got.source.size_bytes or 0) < (sizes[0] or 0)
-        assert s.shelf.disk.keys() == {(HTML.body.key, DENSE)}
+        assert s.shelf.disk.keys() == {(HTML.body.key, "br11-of-identity")}
         assert len(s.hands.jobs) == 1
 
 
 async def test_what_was_coded_better_is_found_after_a_restart() -> None:
     async with stand((HTML, TEXT)) as s:
-        s.shelf.disk[HTML.body.key, DENSE] = written(Rendition("", b"dense"))
+        s.shelf.disk[HTML.body.key, "br11-of-identity"] = written(Rendition("", b"dense"))
         for _ in range(9):
             assert await body(await s.asks(HTML, ("Accept-Encoding", "br"))) == b"dense"
         assert not s.hands.jobs
@@ -300,6 +302,50 @@ async def test_a_coded_body_that_is_not_smaller_is_sent_as_it_is() -> None:
             assert await body(got) == random
             assert first(got.fields, "content-encoding") is None
             assert (first(got.fields, "etag"), first(got.fields, "vary")) == ('"a"', "Accept-Encoding")
+
+
+PACKED = gzip.compress(bytes(range(256)) * 3 + TEXT, mtime=0)
+FILE = stored(PACKED, "text/plain", "http://a.test/f")  # the gzip file itself
+PAGE = stored(PACKED, "text/plain", "http://a.test/f", "gzip")  # what it unfolds to
+
+
+@pytest.mark.parametrize("often", [0, 1], ids=["as it goes", "and again in idle time"])
+@pytest.mark.parametrize("accept", ["br", "zstd", "identity"])
+@pytest.mark.parametrize("order", [(FILE, PAGE), (PAGE, FILE), (FILE, PAGE, FILE, PAGE)], ids=len)
+async def test_the_same_bytes_are_one_thing_with_a_coding_and_another_without(
+    order: tuple[StoredResponse, ...], accept: str, often: int
+) -> None:
+    async with stand((FILE, PACKED), often=often) as s:
+        s.hands.may.set()
+        for answer in order:
+            for _ in range(3):
+                got = await s.asks(answer, ("Accept-Encoding", accept))
+                sent, coding = await body(got), first(got.fields, "content-encoding")
+                assert sent, "never nothing in place of something"
+                plain = {"br": brotli.decompress, "zstd": zstd.decompress, None: bytes}[coding](sent)
+                assert plain == (PACKED if answer is FILE else gzip.decompress(PACKED))
+                await wait_until(lambda: not s.saver._making._open)
+
+
+async def test_what_is_held_as_in_vain_is_no_answer_where_a_coding_must_come_off() -> None:
+    async with stand((PAGE, PACKED), often=0) as s:
+        for coding in ("identity", "br"):
+            s.shelf.memory[PAGE.body.key, f"{coding}-of-gzip"] = written(IN_VAIN)
+            assert await body(await s.asks(PAGE, ("Accept-Encoding", coding)))
+
+
+async def test_who_forbids_to_change_text_gets_it_as_it_is() -> None:
+    asked = (("Accept-Encoding", "br"), ("Cache-Control", "no-transform"))
+    async with stand((HTML, TEXT), (PAGE, PACKED)) as s:
+        got = await s.asks(HTML, *asked)
+        assert (await body(got), first(got.fields, "content-encoding"), first(got.fields, "etag")) == (
+            TEXT,
+            None,
+            '"a"',
+        )
+        unpacked = await s.asks(PAGE, *asked)
+        assert await body(unpacked) == gzip.decompress(PACKED), "it cannot read gzip"
+        assert first(unpacked.fields, "content-encoding") is None
 
 
 async def test_an_empty_body_is_decoded_to_an_empty_body() -> None:

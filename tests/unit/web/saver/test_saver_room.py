@@ -8,10 +8,13 @@ import brotli
 import pytest
 from PIL import Image
 
+from gateway.backhaul.classes import TrafficClass
+from gateway.web.doors import pictures_by_proxy
 from gateway.web.saver.pictures import Policy
 from gateway.web.saver.saver import SaverLimits
+from gateway.web.site import Site
 from tests.clocks import HandClock
-from tests.conformance.web_world import DOORS, Door, Got, Origin, World, reply, world
+from tests.conformance.web_world import DOORS, SITE_HOST, Door, Got, Origin, World, reply, world
 from tests.unit.web.saver.images import photo, saved
 from tests.waiting import wait_until
 from tests.zstandard import zstd
@@ -101,6 +104,7 @@ async def test_an_early_answer_is_the_smaller_picture_and_never_one_on_the_way(t
         (Policy("off"), FIELDS),
         (Policy(720, originals=("/a",)), FIELDS),
         (Policy(720), [*FIELDS, ("Cache-Control", "no-transform")]),
+        (Policy(720), [*FIELDS, ("Tambo-Cache-Control", "max-age=600, no-transform")]),
         (Policy(720), [("Content-Type", "application/dicom"), *FIELDS[1:]]),
     ],
 )
@@ -111,6 +115,41 @@ async def test_what_may_not_be_touched_is_not(policy: Policy, fields: list[tuple
             got = await w.ask("/a.jpg", SAVING)
             assert (got.body, got.get("etag"), got.all("vary")) == (JPEG, '"a"', [])
             await w.stored()
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "smaller"),
+    [
+        ("hospital.test", "/a.jpg", False),
+        (SITE_HOST, "/a.jpg", True),
+        (SITE_HOST, "/rx/a.jpg", False),
+        ("", "/a.jpg", True),
+        ("", "/rx/a.jpg", False),
+    ],
+)
+async def test_by_the_proxy_a_sites_pictures_follow_its_rules_and_no_others_are_touched(
+    host: str, path: str, smaller: bool, tmp_path: Path
+) -> None:
+    async with world(tmp_path / "web", saver=PATIENT, pictures=Policy("save-data", ("/rx/",))) as w:
+        w.origin.on(path, reply(JPEG, FIELDS))
+        target = f"http://{host or w.origin.address}{path}"
+        told = "".join(f"{name}: {value}\r\n" for name, value in SAVING)
+        for _ in range(2):
+            got = await w.say(f"GET {target} HTTP/1.1\r\nHost: x\r\n{told}\r\n".encode(), door="proxy")
+            await w.stored()
+        assert (got.get("content-type") != "image/jpeg", got.body != JPEG) == (smaller, smaller)
+
+
+def test_sites_of_one_origin_that_differ_leave_its_pictures_alone() -> None:
+    def at(name: str, policy: Policy) -> Site:
+        return Site(name, name, (f"{name}.localhost",), "http://origen.test:8080", TrafficClass.WEB, pictures=policy)
+
+    strict, lax = at("rayos", Policy("off")), at("plaza", Policy(720))
+    url = "http://origen.test:8080/a.jpg"
+    assert pictures_by_proxy([lax], url) == Policy(720)
+    assert pictures_by_proxy([lax, strict], url) == Policy("off")
+    assert pictures_by_proxy([lax, strict], "http://plaza.localhost/a.jpg") == Policy(720)
+    assert pictures_by_proxy([lax], "http://origen.test/a.jpg") == Policy("off")
 
 
 async def test_a_site_may_have_smaller_pictures_for_all(tmp_path: Path) -> None:
@@ -157,4 +196,35 @@ async def test_zstd_is_put_on_where_it_is_all_that_is_offered(tmp_path: Path) ->
         for _ in range(2):
             got = await w.ask("/", [("Accept-Encoding", "zstd")])
             assert (zstd.decompress(got.body), got.get("content-encoding")) == (TEXT, "zstd")
+            await w.stored()
+
+
+async def test_the_same_bytes_without_and_then_with_a_coding_are_read_as_each_is_meant(tmp_path: Path) -> None:
+    data, accept = gzip.compress(bytes(range(256)) * 3 + TEXT[:4_000]), [("Accept-Encoding", "br")]
+    kind = ("Content-Type", "application/javascript")
+    async with world(tmp_path / "web") as w:
+        w.origin.on("/a.js", reply(data, [kind, ("ETag", '"1"'), ("Cache-Control", "max-age=1")]))
+        for _ in range(2):
+            assert opened(await w.ask("/a.js", accept)) == data
+            await w.stored()
+        w.clock.pass_s(5)
+        coded = [kind, ("ETag", '"2"'), ("Cache-Control", "max-age=600"), ("Content-Encoding", "gzip")]
+        w.origin.on("/a.js", reply(data, coded))
+        for _ in range(3):
+            assert opened(await w.ask("/a.js", accept)) == gzip.decompress(data)
+            await w.quiet()
+
+
+def opened(got: Got) -> bytes:
+    return brotli.decompress(got.body) if got.get("content-encoding") == "br" else got.body
+
+
+@pytest.mark.parametrize("door", DOORS)
+async def test_text_that_may_not_be_changed_on_its_way_is_not(door: Door, tmp_path: Path) -> None:
+    async with world(tmp_path / "web") as w:
+        w.origin.on("/", reply(TEXT, HTML))
+        asked = [("Accept-Encoding", "br"), ("Cache-Control", "no-transform")]
+        for method in ("GET", "GET", "POST"):
+            got = await w.ask("/", asked, door=door, method=method)
+            assert (got.body, got.get("content-encoding"), got.get("etag")) == (TEXT, None, '"t"')
             await w.stored()
