@@ -48,15 +48,15 @@ from gateway.portal.portal import Portal, PortalLimits
 from gateway.portal.trial import Trial
 from gateway.settings import Offline, Settings, Warm, secret
 from gateway.units import Address
-from gateway.web.kept import KeptLimits
+from gateway.web.ahead.warm_plan import WarmOrder
+from gateway.web.early.workers import Door, Workers
 from gateway.web.limits import WebLimits
-from gateway.web.query import TRACKING, QueryRules
+from gateway.web.offline.kept import KeptLimits
 from gateway.web.room import WebRoom
+from gateway.web.rules.query import TRACKING, QueryRules
 from gateway.web.saver.pictures import Policy
 from gateway.web.saver.saver import SaverLimits
 from gateway.web.site import Site
-from gateway.web.warm_plan import WarmOrder
-from gateway.web.workers import Door, Workers
 
 PageHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 CALL_BESIDES_PICTURE_BPS = 100_000  # voice at 50 packets a second, and all headers

@@ -11,9 +11,9 @@ from gateway.clock import Clock, clock_state
 from gateway.errors import N_
 from gateway.market.room import MarketRoom, MarketStatistics
 from gateway.portal.view import Part
+from gateway.web.ahead.warm_record import Run
 from gateway.web.room import WebRoom
 from gateway.web.statistics import WebStatistics
-from gateway.web.warm_record import Run
 
 STORE_FAILURES_MAX = 3  # one may be a broken row
 _LINK = {

@@ -12,9 +12,9 @@ from aiohttp import web
 
 from gateway.errors import N_, BadRequest
 from gateway.portal.figures import plain
+from gateway.web.ahead.warm_record import Run, State
 from gateway.web.housekeeping import Pinned, SiteFigures
-from gateway.web.store import Removed
-from gateway.web.warm_record import Run, State
+from gateway.web.store.store import Removed
 
 ADDRESS_CHARS_MAX = 8_192
 RUN_WORDS = {

@@ -21,8 +21,8 @@ from gateway.portal.offline_page import LIST_PATH, TOKEN_FIELD
 from gateway.portal.origins import port_of
 from gateway.portal.pages import Pages
 from gateway.portal.view import Kept, Site
-from gateway.web.kept import KeptPage, KeptState
-from gateway.web.target import origin_of
+from gateway.web.offline.kept import KeptPage, KeptState
+from gateway.web.rules.target import origin_of
 
 TOKENS_MAX = 60  # of one browser, the latest: 1,380 bytes of a cookie, sent to the portal alone
 KEPT_S = 60 * 86_400  # longer than any page is kept

@@ -19,7 +19,7 @@ from gateway.portal.coding import code_response
 from gateway.portal.environment import environment
 from gateway.portal.origins import port_of
 from gateway.resources import content
-from gateway.web.kept import KeptForLater
+from gateway.web.offline.kept import KeptForLater
 
 RELOAD_S = 30
 LIST_PATH = "/pendientes"

@@ -33,7 +33,7 @@ from gateway.portal.start_page import StartPage
 from gateway.portal.statics import Statics
 from gateway.portal.trial import Trial
 from gateway.portal.view import Clinic, Invitations, Kept, Market, Web
-from gateway.web.kept import KeptForLater
+from gateway.web.offline.kept import KeptForLater
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _ROUTER_SAYS: dict[int, type[GatewayError]] = {404: NotFound, 405: WrongMethod, 413: TooLarge}

@@ -14,8 +14,8 @@ from gateway.backhaul.link import LinkStatus, Moved
 from gateway.market.order import Order
 from gateway.market.records import OrderView, Recorded
 from gateway.portal.order_form import Article
-from gateway.web.kept import KeptPage
-from gateway.web.warm_record import Run
+from gateway.web.ahead.warm_record import Run
+from gateway.web.offline.kept import KeptPage
 
 
 class Site(Protocol):

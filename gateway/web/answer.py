@@ -17,14 +17,14 @@ from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDict
 
-from gateway.web.body import HeldBody, Source
 from gateway.web.cut import reset
 from gateway.web.faults import BodyBroken
-from gateway.web.fields import Fields, without
+from gateway.web.fetching.body import HeldBody, Source
+from gateway.web.rules.fields import Fields, without
+from gateway.web.rules.storing import endless
 from gateway.web.saver.codecs import chain
 from gateway.web.saver.coding import Recoding, recoded
 from gateway.web.saver.flow import through
-from gateway.web.storing import endless
 
 UNSENT_BYTES_MAX = 131_072  # in a socket; a phone takes it within 50 ms at 20 Mbit/s
 LOOK_EVERY_S = 1.0  # whether the browser is still there that waits for what is coming

@@ -15,20 +15,20 @@ from gateway.backhaul.classes import TrafficClass
 from gateway.errors import N_, BadRequest, GatewayError, LinkDown, NoCapacity, NotAllowed, WrongHost, WrongMethod
 from gateway.web.access_log import AccessLog
 from gateway.web.answer import BareAnswer, send_head_only
-from gateway.web.asking import PROXY, Ask
-from gateway.web.early import EarlyAnswers
+from gateway.web.early.answers import EarlyAnswers
 from gateway.web.exchange import Exchange
 from gateway.web.faults import Loop
-from gateway.web.fields import Fields, delta_seconds, first, from_wire
-from gateway.web.forwarding import as_at_site, content_length, end_to_end, has_passed
-from gateway.web.kept import KeptForLater
-from gateway.web.kept_list import KeptList
+from gateway.web.fetching.origin import OriginClient
 from gateway.web.means import Means, Route
-from gateway.web.origin import OriginClient
+from gateway.web.offline.kept import KeptForLater
+from gateway.web.offline.kept_list import KeptList
+from gateway.web.rules.asking import PROXY, Ask
+from gateway.web.rules.fields import Fields, delta_seconds, first, from_wire
+from gateway.web.rules.forwarding import as_at_site, content_length, end_to_end, has_passed
+from gateway.web.rules.status import CACHE, FIELD, refused
+from gateway.web.rules.target import bare_query, host_asked_for, of_proxy, of_tunnel, peer_of, same_origin
 from gateway.web.saver.pictures import Policy
 from gateway.web.site import Site
-from gateway.web.status import CACHE, FIELD, refused
-from gateway.web.target import bare_query, host_asked_for, of_proxy, of_tunnel, peer_of, same_origin
 from gateway.web.tunnel import Tunnels
 
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"

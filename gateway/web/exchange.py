@@ -13,34 +13,34 @@ from typing import assert_never
 from aiohttp import HttpVersion11, web
 
 from gateway.errors import GatewayError, LinkDown
-from gateway.web.alike import alike
 from gateway.web.answer import send_head_only, sent_head
-from gateway.web.asking import Ask, wishes_of
-from gateway.web.banner import told_with_banner
-from gateway.web.bannered import bannered
-from gateway.web.body import HeldBody, SpanSource
-from gateway.web.decision import LINK_DOWN, Decision, Fetch, Refuse, Serve, Validate, decide, stale_instead
-from gateway.web.direct import direct
-from gateway.web.errand import Arrived, Errand, Failed, Outcome, Validated, as_stored
-from gateway.web.errand import Fetch as Fetching
 from gateway.web.faults import NotStored, OriginSilent
-from gateway.web.fields import Fields, values, without
-from gateway.web.freshness import age_s as age_of
-from gateway.web.growing import BodyReader
-from gateway.web.interim import to_browser
+from gateway.web.fetching.body import HeldBody, SpanSource
+from gateway.web.fetching.direct import direct
+from gateway.web.fetching.errand import Arrived, Errand, Failed, Outcome, Validated, as_stored
+from gateway.web.fetching.errand import Fetch as Fetching
+from gateway.web.fetching.growing import BodyReader
+from gateway.web.fetching.interim import to_browser
+from gateway.web.fetching.ranged import with_ranges
+from gateway.web.fetching.slices import Here
+from gateway.web.fetching.slicing import Slicing
 from gateway.web.means import Means, Route
-from gateway.web.ranged import with_ranges
+from gateway.web.offline.bannered import bannered
+from gateway.web.rules.alike import alike
+from gateway.web.rules.asking import Ask, wishes_of
+from gateway.web.rules.banner import told_with_banner
+from gateway.web.rules.decision import LINK_DOWN, Decision, Fetch, Refuse, Serve, Validate, decide, stale_instead
+from gateway.web.rules.fields import Fields, values, without
+from gateway.web.rules.freshness import age_s as age_of
+from gateway.web.rules.spans import asked, shortened, size_of, spans_of
+from gateway.web.rules.status import Forwarded, forwarded, hit
+from gateway.web.rules.stored import Shelf, StoredResponse
+from gateway.web.rules.storing import to_store
+from gateway.web.rules.target import peer_of
+from gateway.web.rules.validating import own_conditions, told_by_304
+from gateway.web.rules.variants import select, siblings
 from gateway.web.saver.coding import Recoding
 from gateway.web.saver.telling import Answer, as_it_came, recoding_for, told_304
-from gateway.web.slices import Here
-from gateway.web.slicing import Slicing
-from gateway.web.spans import asked, shortened, size_of, spans_of
-from gateway.web.status import Forwarded, forwarded, hit
-from gateway.web.stored import Shelf, StoredResponse
-from gateway.web.storing import to_store
-from gateway.web.target import peer_of
-from gateway.web.validating import own_conditions, told_by_304
-from gateway.web.variants import select, siblings
 
 _UNSATISFIABLE = 416
 

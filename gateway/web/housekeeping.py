@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.errors import N_, NotFound
-from gateway.web.asking import PROXY
+from gateway.web.ahead.warm import Warming
+from gateway.web.rules.asking import PROXY
 from gateway.web.site import Site, resources
 from gateway.web.statistics import Served
-from gateway.web.store import Kept, Removed
-from gateway.web.warm import Warming
+from gateway.web.store.store import Kept, Removed
 
 At = tuple[str, str]  # a site, and a URL at its origin
 

@@ -9,19 +9,19 @@ from gateway.backhaul.classes import TrafficClass
 from gateway.backhaul.link import Backhaul
 from gateway.clock import Clock
 from gateway.web.answer import send
-from gateway.web.body import Source
-from gateway.web.early import EarlyAnswers
-from gateway.web.fetch import Fetches
-from gateway.web.fields import Fields, combined, without
-from gateway.web.forwarding import as_in_village, with_via
+from gateway.web.early.answers import EarlyAnswers
+from gateway.web.fetching.body import Source
+from gateway.web.fetching.fetch import Fetches
+from gateway.web.fetching.origin import OriginClient
 from gateway.web.limits import WebLimits
-from gateway.web.origin import OriginClient
+from gateway.web.rules.fields import Fields, combined, without
+from gateway.web.rules.forwarding import as_in_village, with_via
+from gateway.web.rules.status import FIELD, joined
 from gateway.web.saver.coding import Recoding
 from gateway.web.saver.pictures import Policy
 from gateway.web.saver.saver import Saver
 from gateway.web.statistics import Counters
-from gateway.web.status import FIELD, joined
-from gateway.web.store import Store
+from gateway.web.store.store import Store
 
 DECODED_TIMES_MAX = 4  # a decoded body may be this many times the largest stored one
 

@@ -18,26 +18,26 @@ from gateway.backhaul.link import Backhaul
 from gateway.backhaul.state import LinkState
 from gateway.clock import Clock
 from gateway.web.access_log import AccessLog
-from gateway.web.asking import PROXY
+from gateway.web.ahead.gather import Gatherer, Realm
+from gateway.web.ahead.warm import Warming
+from gateway.web.ahead.warm_fetch import WarmFetcher
 from gateway.web.doors import Doors, Way
-from gateway.web.early import EarlyAnswers
-from gateway.web.fetch import Fetches
-from gateway.web.gather import Gatherer, Realm
+from gateway.web.early.answers import EarlyAnswers
+from gateway.web.fetching.fetch import Fetches
+from gateway.web.fetching.origin import Deadlines, OriginClient
 from gateway.web.housekeeping import Housekeeping
-from gateway.web.kept import KeptLimits, KeptState, belongs
-from gateway.web.kept_list import KeptList
-from gateway.web.kept_run import KeptRun
 from gateway.web.lasting import lasting
 from gateway.web.limits import WebLimits
 from gateway.web.means import Means
-from gateway.web.origin import Deadlines, OriginClient
+from gateway.web.offline.kept import KeptLimits, KeptState, belongs
+from gateway.web.offline.kept_list import KeptList
+from gateway.web.offline.kept_run import KeptRun
+from gateway.web.rules.asking import PROXY
 from gateway.web.saver.saver import Saver, SaverLimits
 from gateway.web.site import Site
 from gateway.web.statistics import Counters, WebStatistics
-from gateway.web.store import Store
+from gateway.web.store.store import Store
 from gateway.web.tunnel import Tunnels
-from gateway.web.warm import Warming
-from gateway.web.warm_fetch import WarmFetcher
 
 NOTES_S = 5.0  # between two writes of what early answers did
 CODING_THREADS = 2  # of the cores; the loop has the rest

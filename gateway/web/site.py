@@ -7,11 +7,11 @@ from yarl import URL
 
 from gateway.backhaul.classes import TrafficClass
 from gateway.errors import N_, BadRequest
-from gateway.web.asking import PROXY
-from gateway.web.query import USUAL, QueryRules, normalised
+from gateway.web.ahead.warm_plan import WarmOrder
+from gateway.web.rules.asking import PROXY
+from gateway.web.rules.query import USUAL, QueryRules, normalised
+from gateway.web.rules.target import authority, of_proxy, of_site, same_origin, url_in
 from gateway.web.saver.pictures import Policy
-from gateway.web.target import authority, of_proxy, of_site, same_origin, url_in
-from gateway.web.warm_plan import WarmOrder
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from gateway.errors import N_, LinkDown, NoCapacity, NotAllowed, OriginFault
 from gateway.web.answer import send_tunnel_head
 from gateway.web.cut import reset
 from gateway.web.faults import OriginSilent
-from gateway.web.origin import Link
+from gateway.web.fetching.origin import Link
 from gateway.web.statistics import Counters
 
 BUFFER_BYTES = 65_536  # read ahead of the other side, each way

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.web.fields import members
+from gateway.web.rules.fields import members
 from tests.conformance.table import NOW_S, Case, Kind, Step
 from tests.conformance.web_world import Door, Got, Seen, World, reply, world
 

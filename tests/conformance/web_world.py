@@ -17,12 +17,12 @@ from gateway.backhaul.link import Backhaul
 from gateway.errors import GatewayError
 from gateway.listener import Limits, Listener
 from gateway.units import Address
+from gateway.web.ahead.warm_plan import WarmOrder
 from gateway.web.limits import WebLimits
 from gateway.web.room import WebRoom
 from gateway.web.saver.pictures import Policy
 from gateway.web.saver.saver import SaverLimits
 from gateway.web.site import Site
-from gateway.web.warm_plan import WarmOrder
 from tests.clocks import HandClock
 from tests.waiting import wait_until
 

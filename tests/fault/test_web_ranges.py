@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.web.store_body import cut
-from gateway.web.store_rows import Spooled
+from gateway.web.store.bodies import cut
+from gateway.web.store.rows import Spooled
 from tests.conformance.web_world import Got, Seen, World, world
 from tests.ranged_origin import RangedOrigin, made
 from tests.waiting import wait_until

@@ -14,10 +14,10 @@ import pytest
 from diskcache import Cache
 
 from gateway.errors import CannotStart
-from gateway.web.disk import DiskTier, NotPlain, PlainDisk, Spooled, digest
-from gateway.web.freshness import Times
-from gateway.web.store import Store, body_key
-from gateway.web.stored import BodyRef, Part, StoredResponse, read_shelf, url_key, write_shelf
+from gateway.web.rules.freshness import Times
+from gateway.web.rules.stored import BodyRef, Part, StoredResponse, read_shelf, url_key, write_shelf
+from gateway.web.store.disk import DiskTier, NotPlain, PlainDisk, Spooled, digest
+from gateway.web.store.store import Store, body_key
 from tests.conformance.web_world import Origin, reply, world
 
 FRESH = [("Cache-Control", "max-age=3600")]

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import LocalError
-from gateway.web import store_body
-from gateway.web.body import Source
-from gateway.web.disk import Spooled, digest
-from gateway.web.freshness import Times
-from gateway.web.store import Store, body_key
-from gateway.web.store_batch import Batch
-from gateway.web.stored import BodyRef, Part, StoredResponse
+from gateway.web.fetching.body import Source
+from gateway.web.rules.freshness import Times
+from gateway.web.rules.stored import BodyRef, Part, StoredResponse
+from gateway.web.store import bodies as store_body
+from gateway.web.store.batch import Batch
+from gateway.web.store.disk import Spooled, digest
+from gateway.web.store.store import Store, body_key
 from tests.clocks import HandClock
 from tests.conformance.web_world import reply, world
 from tests.waiting import wait_until
@@ -75,7 +75,7 @@ def full(store: Store, writings: int = 1_000) -> Iterator[None]:
 @contextmanager
 def hanging(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A disk that answers nothing for as long as this lasts."""
-    monkeypatch.setattr("gateway.web.store_removal.INDEX_S", 0.02)
+    monkeypatch.setattr("gateway.web.store.removal.INDEX_S", 0.02)
     over = threading.Event()
     store.pool.submit(over.wait)
     try:
@@ -227,7 +227,7 @@ async def test_what_a_post_called_in_question_while_the_disk_hung_is_on_disk_aft
 async def test_an_index_that_another_process_holds_is_written_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.web.store_index.LOCK_S", 0.02)
+    monkeypatch.setattr("gateway.web.store.index.LOCK_S", 0.02)
     async with running(tmp_path) as store:
         await store.keep(answer(b"x" * 50_000), b"x" * 50_000)
         with closing(sqlite3.connect(tmp_path / "web" / "index" / "cache.db", isolation_level=None)) as other:
@@ -260,7 +260,7 @@ async def test_a_part_is_cut_and_hashed_by_the_threads_of_bodies(
         path.write_bytes(b"a" * 90_000 + b"b" * 10_000)
         for name in ("cut", "digest_of"):
             monkeypatch.setattr(store_body, name, noted(getattr(store_body, name)))
-            monkeypatch.setattr(f"gateway.web.disk.{name}", noted(getattr(store_body, name)))
+            monkeypatch.setattr(f"gateway.web.store.disk.{name}", noted(getattr(store_body, name)))
         found = await store.add_part(film, 0, Spooled(path, 100_000))
         assert found is not None
         assert [(part.at, part.body.size_bytes) for part in found.parts] == [(0, 90_000), (90_000, 50_000)]

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from gateway.web.disk import DiskTier, Spooled, digest
-from gateway.web.freshness import Times
-from gateway.web.store import Removed, Store, body_key
-from gateway.web.stored import BodyRef, Part, StoredResponse, url_key
+from gateway.web.rules.freshness import Times
+from gateway.web.rules.stored import BodyRef, Part, StoredResponse, url_key
+from gateway.web.store.disk import DiskTier, Spooled, digest
+from gateway.web.store.store import Removed, Store, body_key
 from tests.clocks import HandClock
 from tests.conformance.web_world import reply, world
 from tests.waiting import wait_until
@@ -298,7 +298,7 @@ def test_a_disk_that_is_full_at_start_is_used_once_it_is_not(tmp_path: Path, mon
     tier.close()
     tier = DiskTier(tmp_path / "web", 10 * MB)
     with monkeypatch.context() as patched:
-        patched.setattr("gateway.web.store_index.Cache", full)
+        patched.setattr("gateway.web.store.index.Cache", full)
         tier.open()
         assert tier.shelf(url_key("", URL)) == ()
         assert tier.keep(url_key("", URL), answer(b"new", URL), b"new") is None

@@ -29,7 +29,7 @@ class Running:
 
     def workers(self) -> list[int]:
         path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return [int(each) for each in path.read_text().split() if "gateway.web.worker" in command_of(int(each))]
+        return [int(each) for each in path.read_text().split() if "gateway.web.early.worker" in command_of(int(each))]
 
     async def page(self) -> bytes:
         async with (

@@ -7,8 +7,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from gateway.web.fields import Fields, accepted_codings, combined, directives, etag_of, first, members, values, without
-from gateway.web.policy import SITE_TARGETS
+from gateway.web.rules.fields import (
+    Fields,
+    accepted_codings,
+    combined,
+    directives,
+    etag_of,
+    first,
+    members,
+    values,
+    without,
+)
+from gateway.web.rules.policy import SITE_TARGETS
 
 Coding = Literal["br", "zstd", "gzip"]
 

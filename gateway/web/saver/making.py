@@ -8,12 +8,12 @@ from typing import Protocol
 
 import structlog
 
-from gateway.web.body import Source
+from gateway.web.fetching.body import Source
+from gateway.web.rules.stored import StoredResponse
 from gateway.web.saver.jobs import DenseJob, Done, Job
 from gateway.web.saver.pictures import LARGE_BYTES
 from gateway.web.saver.rendition import IN_VAIN, Rendition, written
 from gateway.web.saver.workers import WorkerLimits, Workers
-from gateway.web.stored import StoredResponse
 
 _log = structlog.get_logger("web")
 

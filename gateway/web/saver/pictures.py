@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from gateway.web.fields import Fields, accepted_codings, combined, etag_of, first, members, values, without
+from gateway.web.rules.fields import Fields, accepted_codings, combined, etag_of, first, members, values, without
 from gateway.web.saver.coding import OF_THE_BYTES, media_type, untouchable, varying
 
 Images = Literal["off", "save-data", 720, 1080]

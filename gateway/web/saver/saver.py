@@ -12,10 +12,11 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from gateway.errors import OriginFault
-from gateway.web.asking import Ask
-from gateway.web.body import HeldBody, Source
 from gateway.web.faults import BodyBroken
-from gateway.web.fields import Fields
+from gateway.web.fetching.body import HeldBody, Source
+from gateway.web.rules.asking import Ask
+from gateway.web.rules.fields import Fields
+from gateway.web.rules.stored import StoredResponse
 from gateway.web.saver.codecs import chain
 from gateway.web.saver.coding import Recoding, recoded
 from gateway.web.saver.flow import TooLong, whole
@@ -24,7 +25,6 @@ from gateway.web.saver.making import Keeper, Making, SaverStatistics
 from gateway.web.saver.pictures import Policy, Wish, negotiated, smaller, touchable, wish_of
 from gateway.web.saver.rendition import IN_VAIN, Rendition, read, written
 from gateway.web.saver.telling import recoding_for
-from gateway.web.stored import StoredResponse
 
 CODED_BYTES_MAX = 1_048_576  # a body up to this size is coded once and held in memory
 WHOLE_BYTES_MAX = 8_388_608  # what may become of it in memory; what grows longer goes out as it is decoded

@@ -5,11 +5,11 @@ A browser may hold the original or a picture as it was made smaller here; each h
 
 from dataclasses import dataclass
 
-from gateway.web.asking import Ask
-from gateway.web.fields import Fields, combined
+from gateway.web.rules.asking import Ask
+from gateway.web.rules.fields import Fields, combined
+from gateway.web.rules.validating import holds_already
 from gateway.web.saver.coding import Recoding, recoded, recoding, untouchable
 from gateway.web.saver.pictures import Policy, negotiated, smaller, touchable, wish_of
-from gateway.web.validating import holds_already
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ from gateway.portal.apology import render_error
 from gateway.portal.figures import figures
 from gateway.portal.view import Part
 from gateway.units import Address
-from gateway.web.warm_plan import Progress
-from gateway.web.warm_record import Run, State
+from gateway.web.ahead.warm_plan import Progress
+from gateway.web.ahead.warm_record import Run, State
 
 
 @dataclass(frozen=True)

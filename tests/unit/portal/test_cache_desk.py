@@ -14,10 +14,10 @@ from gateway.portal.admin import admin_application
 from gateway.portal.apology import render_error
 from gateway.portal.cache_desk import ADDRESS_CHARS_MAX, RUN_WORDS, CacheDesk
 from gateway.units import Address, parse_address
+from gateway.web.ahead.warm_plan import Progress
+from gateway.web.ahead.warm_record import Run, State
 from gateway.web.housekeeping import Pinned, SiteFigures
-from gateway.web.store import Removed
-from gateway.web.warm_plan import Progress
-from gateway.web.warm_record import Run, State
+from gateway.web.store.store import Removed
 from tests.unit.portal.test_admin import FakeBox
 from tests.waiting import wait_until
 

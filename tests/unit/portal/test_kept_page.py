@@ -17,7 +17,7 @@ from gateway.portal.accounts import Accounts
 from gateway.portal.offline_page import Home, load_offline, render_offline
 from gateway.portal.portal import Portal, PortalLimits
 from gateway.units import Address
-from gateway.web.kept import KeptForLater, KeptPage, KeptState
+from gateway.web.offline.kept import KeptForLater, KeptPage, KeptState
 from tests.clocks import HandClock
 from tests.unit.portal.small_portal import FakeWeb, SmallBrowser, never
 

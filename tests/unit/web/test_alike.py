@@ -4,8 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.web.alike import EVERYTHING, PARAMETERS_MAX, URLS_MAX, Likenesses, Variance, alike, mattering, variance_of
-from gateway.web.fields import Fields
+from gateway.web.rules.alike import (
+    EVERYTHING,
+    PARAMETERS_MAX,
+    URLS_MAX,
+    Likenesses,
+    Variance,
+    alike,
+    mattering,
+    variance_of,
+)
+from gateway.web.rules.fields import Fields
 
 BASE = "http://a.test/p"
 

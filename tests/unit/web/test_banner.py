@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway.web.banner import PAGE_BYTES_MAX, banner, told_with_banner, wants_banner, with_banner
-from gateway.web.fields import Fields
+from gateway.web.rules.banner import PAGE_BYTES_MAX, banner, told_with_banner, wants_banner, with_banner
+from gateway.web.rules.fields import Fields
 
 OPENED: Fields = (("Accept", "text/html,application/xhtml+xml,*/*;q=0.8"),)
 PAGE: Fields = (("Content-Type", "text/html; charset=utf-8"),)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.web.css_links import LINKS_MAX, css_links
+from gateway.web.ahead.css_links import LINKS_MAX, css_links
 
 SHEET = "http://sitio.test/css/hoja.css"
 

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.web.asking import Ask
-from gateway.web.decision import Fetch, Refuse, Serve, Validate, decide, stale_instead
-from gateway.web.freshness import Times
-from gateway.web.status import Forwarded
-from gateway.web.stored import BodyRef, Part, StoredResponse
-from gateway.web.variants import Selection
+from gateway.web.rules.asking import Ask
+from gateway.web.rules.decision import Fetch, Refuse, Serve, Validate, decide, stale_instead
+from gateway.web.rules.freshness import Times
+from gateway.web.rules.status import Forwarded
+from gateway.web.rules.stored import BodyRef, Part, StoredResponse
+from gateway.web.rules.variants import Selection
 
 NOW_S = 1_800_000_000.0
 URL = "http://a.test/"

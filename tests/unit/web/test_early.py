@@ -11,7 +11,7 @@ import pytest
 
 from gateway.listener import Limits, Listener
 from gateway.units import Address
-from gateway.web.early import TARGET_BYTES_MAX
+from gateway.web.early.answers import TARGET_BYTES_MAX
 from tests.conformance.web_world import DOORS, SITE_HOST, Door, World, plain, reply, world
 
 BROWSER = (

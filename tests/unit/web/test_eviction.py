@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.web.eviction import BONUS_S_MAX, HEAD_BYTES, PINNED_S, Room, bonus_s, victims
+from gateway.web.store.eviction import BONUS_S_MAX, HEAD_BYTES, PINNED_S, Room, bonus_s, victims
 
 SIZES = st.integers(0, 10**10)
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.web.asking import wishes_of
-from gateway.web.fields import (
+from gateway.web.rules.asking import wishes_of
+from gateway.web.rules.fields import (
     DELTA_S_MAX,
     Fields,
     accepted_codings,
@@ -19,11 +19,11 @@ from gateway.web.fields import (
     http_date,
     members,
 )
-from gateway.web.forwarding import end_to_end, for_origin
-from gateway.web.freshness import Times, age_s, lifetime_s
+from gateway.web.rules.forwarding import end_to_end, for_origin
+from gateway.web.rules.freshness import Times, age_s, lifetime_s
+from gateway.web.rules.storing import may_store
+from gateway.web.rules.variants import variant_of
 from gateway.web.saver.coding import recoded, recoding
-from gateway.web.storing import may_store
-from gateway.web.variants import variant_of
 
 NAMES = st.sampled_from(
     ["Cache-Control", "Expires", "Date", "Age", "Last-Modified", "Vary", "ETag", "Pragma", "Connection", "Content-Type",
@@ -97,6 +97,6 @@ def test_of_a_double_directive_the_first_counts() -> None:
 
 @pytest.mark.parametrize("name", ["alike", "fields", "groups", "policy", "query", "status", "target", "variants"])
 def test_docstring_examples_hold(name: str) -> None:
-    result = doctest.testmod(importlib.import_module(f"gateway.web.{name}"))
+    result = doctest.testmod(importlib.import_module(f"gateway.web.rules.{name}"))
     assert result.attempted > 0
     assert result.failed == 0

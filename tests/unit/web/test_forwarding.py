@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway.web.fields import values
-from gateway.web.forwarding import as_in_village, for_origin
+from gateway.web.rules.fields import values
+from gateway.web.rules.forwarding import as_in_village, for_origin
 
 
 @pytest.mark.parametrize(

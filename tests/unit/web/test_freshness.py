@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.web import freshness
-from gateway.web.fields import Fields
-from gateway.web.freshness import HEURISTIC_S_MAX, Times, age_s, lifetime_s
+from gateway.web.rules import freshness
+from gateway.web.rules.fields import Fields
+from gateway.web.rules.freshness import HEURISTIC_S_MAX, Times, age_s, lifetime_s
 
 DATE = ("Date", "Fri, 15 Jan 2027 08:00:00 GMT")
 CAME_S = 1_800_000_000.0

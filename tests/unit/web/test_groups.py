@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.web.groups import GROUP_CHARS_MAX, GROUPS_MAX, changed_groups, groups_of
+from gateway.web.rules.groups import GROUP_CHARS_MAX, GROUPS_MAX, changed_groups, groups_of
 
 
 @given(

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.web.body import FileBody, HeldBody, Spool
 from gateway.web.faults import BodyBroken
-from gateway.web.growing import MEMORY_BYTES, WINDOW_BYTES, GrowingBody
+from gateway.web.fetching.body import FileBody, HeldBody, Spool
+from gateway.web.fetching.growing import MEMORY_BYTES, WINDOW_BYTES, GrowingBody
 from tests.ranged_origin import made
 
 CONTENT = made(600_000)

@@ -5,9 +5,9 @@ from unittest.mock import patch
 
 import pytest
 
-from gateway.web.kept import KeptState
-from gateway.web.warm_plan import WarmOrder
-from gateway.web.warm_record import State
+from gateway.web.ahead.warm_plan import WarmOrder
+from gateway.web.ahead.warm_record import State
+from gateway.web.offline.kept import KeptState
 from tests.conformance.web_world import reply, world
 from tests.waiting import wait_until
 
@@ -19,7 +19,7 @@ PAGE = reply(f"<base href='//[x]@'><a href='{UNREADABLE}'>x</a><img src='//[x]@'
 
 
 async def test_a_kept_page_with_such_a_link_arrives_and_so_does_the_next(tmp_path: Path) -> None:
-    with patch("gateway.web.kept_run.LOOK_S", 0.02):
+    with patch("gateway.web.offline.kept_run.LOOK_S", 0.02):
         async with world(tmp_path) as village:
             village.origin.on("/bad", PAGE)
             village.origin.on("/good", reply(b"good", [HOUR, HTML]))

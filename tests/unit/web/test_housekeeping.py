@@ -6,10 +6,10 @@ import pytest
 
 from gateway.backhaul.classes import TrafficClass
 from gateway.errors import BadRequest, NotFound
-from gateway.web.asking import PROXY
+from gateway.web.ahead.warm_plan import WarmOrder
 from gateway.web.housekeeping import Pinned
+from gateway.web.rules.asking import PROXY
 from gateway.web.site import Site, resources
-from gateway.web.warm_plan import WarmOrder
 from tests.conformance.web_world import SITE_HOST, World, reply, world
 from tests.waiting import wait_until
 

@@ -10,8 +10,8 @@ import pytest
 from gateway.backhaul.classes import TrafficClass
 from gateway.errors import NoCapacity
 from gateway.web import answer as answering
-from gateway.web import fetch as fetching
-from gateway.web.fetch import Fetches
+from gateway.web.fetching import fetch as fetching
+from gateway.web.fetching.fetch import Fetches
 from tests.conformance.web_world import Got, Pairs, Script, Seen, World, reply, world
 from tests.ranged_origin import RangedOrigin, made
 from tests.waiting import wait_until

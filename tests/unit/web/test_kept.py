@@ -5,9 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.web.asking import Ask
-from gateway.web.fields import Fields
-from gateway.web.kept import (
+from gateway.web.offline.kept import (
     KeptLimits,
     KeptPage,
     KeptState,
@@ -23,6 +21,8 @@ from gateway.web.kept import (
     wanted_too,
     write_pages,
 )
+from gateway.web.rules.asking import Ask
+from gateway.web.rules.fields import Fields
 
 HTML: Fields = (("Accept", "text/html,*/*;q=0.8"), ("Accept-Language", "es"))
 NOW_S = 1_800_000_000.0

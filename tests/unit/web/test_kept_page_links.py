@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.web.page_links import LINKS_MAX, page_links, reference_in
+from gateway.web.ahead.page_links import LINKS_MAX, page_links, reference_in
 
 PAGE = "http://a.org/salud/uno.html"
 

@@ -10,10 +10,10 @@ from unittest.mock import patch
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.web.asking import Ask
-from gateway.web.kept import KeptLimits, KeptPage, KeptState
-from gateway.web.kept_list import KeptList
-from gateway.web.page_links import PageLinks, page_links
+from gateway.web.ahead.page_links import PageLinks, page_links
+from gateway.web.offline.kept import KeptLimits, KeptPage, KeptState
+from gateway.web.offline.kept_list import KeptList
+from gateway.web.rules.asking import Ask
 from tests.clocks import HandClock
 from tests.conformance.web_world import DOORS, Door, World, reply, world
 from tests.waiting import wait_until
@@ -25,7 +25,7 @@ PERSON = [("Accept", "text/html,application/xhtml+xml,*/*;q=0.8"), ("Accept-Lang
 
 @pytest.fixture
 async def village(tmp_path: Path) -> AsyncIterator[World]:
-    with patch("gateway.web.kept_run.LOOK_S", 0.02):
+    with patch("gateway.web.offline.kept_run.LOOK_S", 0.02):
         async with world(tmp_path) as made:
             yield made
 
@@ -217,7 +217,7 @@ async def test_a_page_that_drips_is_a_failed_try_and_holds_up_nobody_for_ever(vi
     await village.cut()
     for path in ("/drip", "/good"):
         await village.ask(path, PERSON)
-    with patch("gateway.web.kept_run.PAGE_S_MAX", 0.2):
+    with patch("gateway.web.offline.kept_run.PAGE_S_MAX", 0.2):
         await village.mend()
         await wait_until(lambda: village.room.kept.count(KeptState.ARRIVED) == 1)
     found = {page.url.rpartition("/")[2]: (page.state, page.tries) for page in listed(village)}
@@ -238,7 +238,7 @@ async def test_a_fault_of_ours_over_one_page_is_a_failed_try(village: World) -> 
             raise ZeroDivisionError
         return read(url, html)
 
-    with patch("gateway.web.gather.page_links", fails):
+    with patch("gateway.web.ahead.gather.page_links", fails):
         await village.mend()
         await wait_until(lambda: village.room.kept.count(KeptState.ARRIVED) == 1)
     [waiting] = [page for page in listed(village) if page.state is KeptState.WAITING]
@@ -264,7 +264,7 @@ async def test_no_more_is_fetched_in_a_day_than_its_data(village: World) -> None
 
 
 async def test_a_list_that_could_not_be_written_is_written_as_soon_as_it_can_be(tmp_path: Path) -> None:
-    with patch("gateway.web.kept_run.WRITE_PAUSE_S", 0.01):
+    with patch("gateway.web.offline.kept_run.WRITE_PAUSE_S", 0.01):
         async with world(tmp_path) as village:
             (tmp_path / "kept.new").mkdir()  # so that no file of this name can be written
             await village.cut()

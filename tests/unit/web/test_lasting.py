@@ -7,15 +7,21 @@ from unittest.mock import patch
 
 import pytest
 
-from gateway.web.kept_list import KeptList
-from gateway.web.kept_run import KeptRun
+from gateway.web.ahead.warm import Warming
+from gateway.web.offline.kept_list import KeptList
+from gateway.web.offline.kept_run import KeptRun
 from gateway.web.room import WebRoom
-from gateway.web.store import Store
-from gateway.web.warm import Warming
+from gateway.web.store.store import Store
 from tests.conformance.web_world import reply, world
 from tests.waiting import wait_until
 
-SHORT = ("room.NOTES_S", "kept_run.LOOK_S", "kept_run.WRITE_PAUSE_S", "warm.LOOK_S", "lasting.PAUSE_S")
+SHORT = (
+    "room.NOTES_S",
+    "offline.kept_run.LOOK_S",
+    "offline.kept_run.WRITE_PAUSE_S",
+    "ahead.warm.LOOK_S",
+    "lasting.PAUSE_S",
+)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway.web.fields import Fields
-from gateway.web.link_field import LINKS_MAX, links, wanted
+from gateway.web.ahead.link_field import LINKS_MAX, links, wanted
+from gateway.web.rules.fields import Fields
 
 PAGE = "http://sitio.test/salud/"
 

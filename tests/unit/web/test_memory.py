@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.web.body import Spool
-from gateway.web.disk import Spooled, digest
 from gateway.web.faults import BodyBroken
-from gateway.web.growing import MEMORY_BYTES, WINDOW_BYTES, GrowingBody
-from gateway.web.memory import MemoryTier
+from gateway.web.fetching.body import Spool
+from gateway.web.fetching.growing import MEMORY_BYTES, WINDOW_BYTES, GrowingBody
+from gateway.web.store.disk import Spooled, digest
+from gateway.web.store.memory import MemoryTier
 
 STEPS = st.lists(st.tuples(st.sampled_from(["put", "get", "drop"]), st.integers(0, 9), st.integers(0, 3_000)))
 

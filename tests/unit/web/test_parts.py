@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.web.body import Source
-from gateway.web.disk import Spooled
-from gateway.web.freshness import Times
-from gateway.web.parts import PARTS_MAX, end_of, place_for, same_content, with_part, without_part
-from gateway.web.store import Store
-from gateway.web.stored import BodyRef, Part, StoredResponse
+from gateway.web.fetching.body import Source
+from gateway.web.rules.freshness import Times
+from gateway.web.rules.stored import BodyRef, Part, StoredResponse
+from gateway.web.store.disk import Spooled
+from gateway.web.store.parts import PARTS_MAX, end_of, place_for, same_content, with_part, without_part
+from gateway.web.store.store import Store
 
 URL = "http://a.test/video"
 CONTENT = bytes(n % 251 for n in range(1_000))

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.web.fields import Fields
-from gateway.web.policy import TARGETED_CHARS_MAX, _policy, policy, targeted
+from gateway.web.rules.fields import Fields
+from gateway.web.rules.policy import TARGETED_CHARS_MAX, _policy, policy, targeted
 
 CONTROL, CDN, OURS = "Cache-Control", "CDN-Cache-Control", "Tambo-Cache-Control"
 LIKELY = st.sampled_from(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.web.query import AS_SENT, PARAMETERS_MAX, TRACKING, USUAL, QueryRules, normalised
+from gateway.web.rules.query import AS_SENT, PARAMETERS_MAX, TRACKING, USUAL, QueryRules, normalised
 
 PIECES = st.sampled_from(["a", "b", "A", "utm_x", "fbclid", "=", "=1", "=2", "&", "&&", "%41", "+", "?", "*", ";", "é"])
 URLS = st.lists(PIECES, max_size=12).map(lambda pieces: "http://a.test/p?" + "".join(pieces))

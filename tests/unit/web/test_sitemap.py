@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from gateway.web.sitemap import (
+from gateway.web.ahead.sitemap import (
     BYTES_MAX,
     URL_CHARS_MAX,
     URLS_MAX,

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.web.asking import Ask
-from gateway.web.fields import Fields
-from gateway.web.freshness import Times
-from gateway.web.resuming import as_it_was_asked, as_slice, may_slice, resumable, slice_sent, spec_for
-from gateway.web.spans import (
+from gateway.web.rules.asking import Ask
+from gateway.web.rules.fields import Fields
+from gateway.web.rules.freshness import Times
+from gateway.web.rules.resuming import as_it_was_asked, as_slice, may_slice, resumable, slice_sent, spec_for
+from gateway.web.rules.spans import (
     POSITION_MAX,
     RANGES_MAX,
     Span,
@@ -27,7 +27,7 @@ from gateway.web.spans import (
     strong_validator,
     wanted,
 )
-from gateway.web.stored import BodyRef, Part, StoredResponse
+from gateway.web.rules.stored import BodyRef, Part, StoredResponse
 
 URL = "http://sitio.test/video"
 DAY_S = 86_400.0

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway.web import store_tending
-from gateway.web.body import Source
-from gateway.web.disk import Spooled, digest
-from gateway.web.freshness import Times
-from gateway.web.store import BATCH_BYTES_MAX, Kept, Removed, Store, body_key
-from gateway.web.stored import BodyRef, Part, StoredResponse, url_key
+from gateway.web.fetching.body import Source
+from gateway.web.rules.freshness import Times
+from gateway.web.rules.stored import BodyRef, Part, StoredResponse, url_key
+from gateway.web.store import tending as store_tending
+from gateway.web.store.disk import Spooled, digest
+from gateway.web.store.store import BATCH_BYTES_MAX, Kept, Removed, Store, body_key
 from tests.clocks import HandClock
 from tests.waiting import wait_until
 

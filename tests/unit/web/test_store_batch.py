@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.web.freshness import Times
-from gateway.web.store_batch import Batch, Filed, Row
-from gateway.web.store_marks import REMEMBERED_MAX, Marks
-from gateway.web.stored import Shelf, StoredResponse
+from gateway.web.rules.freshness import Times
+from gateway.web.rules.stored import Shelf, StoredResponse
+from gateway.web.store.batch import Batch, Filed, Row
+from gateway.web.store.marks import REMEMBERED_MAX, Marks
 
 SHELF: Shelf = (StoredResponse("", "http://a.test/", 200, (("A", "b"),), (), Times(1.0, 1.0), 0, ()),)
 FILED = Filed("aa/bb/cc.val", 100)

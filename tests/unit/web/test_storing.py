@@ -2,9 +2,9 @@
 
 import pytest
 
-from gateway.web.asking import Ask
-from gateway.web.fields import Fields
-from gateway.web.storing import may_store, to_store
+from gateway.web.rules.asking import Ask
+from gateway.web.rules.fields import Fields
+from gateway.web.rules.storing import may_store, to_store
 
 DATE = ("Date", "Fri, 15 Jan 2027 08:00:00 GMT")
 LATER = "Fri, 15 Jan 2027 09:00:00 GMT"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from gateway.errors import BadRequest
-from gateway.web.target import host_asked_for, of_proxy, of_site, of_tunnel, origin_of, same_origin, url_in
+from gateway.web.rules.target import host_asked_for, of_proxy, of_site, of_tunnel, origin_of, same_origin, url_in
 
 
 def read(text: str) -> URL:

@@ -2,11 +2,11 @@
 
 import pytest
 
-from gateway.web.fields import Fields, first
-from gateway.web.freshness import Times
-from gateway.web.stored import BodyRef, Part, StoredResponse
-from gateway.web.validating import freshened, own_conditions, retold, speaks_of
-from gateway.web.variants import variant_of
+from gateway.web.rules.fields import Fields, first
+from gateway.web.rules.freshness import Times
+from gateway.web.rules.stored import BodyRef, Part, StoredResponse
+from gateway.web.rules.validating import freshened, own_conditions, retold, speaks_of
+from gateway.web.rules.variants import variant_of
 
 AT = Times(1_800_000_000.0, 1_800_000_000.0)
 MODIFIED, LATER = "Fri, 15 Jan 2027 07:00:00 GMT", "Fri, 15 Jan 2027 07:30:00 GMT"

@@ -13,10 +13,10 @@ from gateway.backhaul.classes import TrafficClass
 from gateway.backhaul.link import Backhaul
 from gateway.errors import BadRequest, NotFound, TooMany
 from gateway.hours import DAY_S, Local, parse_hours
+from gateway.web.ahead.warm import Warming, local_time
+from gateway.web.ahead.warm_plan import Found, Step, WarmOrder
+from gateway.web.ahead.warm_record import State
 from gateway.web.site import Site
-from gateway.web.warm import Warming, local_time
-from gateway.web.warm_plan import Found, Step, WarmOrder
-from gateway.web.warm_record import State
 from tests.clocks import HandClock
 from tests.waiting import wait_until
 
@@ -101,7 +101,7 @@ async def night(folder: Path, *orders: WarmOrder, clock: HandClock | None = None
     ]
     warming = Warming(sites, site, backhaul, hand, folder / "warm.json", local=utc)
     with (
-        patch("gateway.web.warm.LOOK_S", 0.01),
+        patch("gateway.web.ahead.warm.LOOK_S", 0.01),
         patch("gateway.backhaul.link.CARRIER_POLL_S", 0.01),
         patch("gateway.backhaul.link.PROBE_PAUSE_S", 0.01),
     ):
@@ -363,7 +363,7 @@ def test_local_time_goes_on_by_a_day_a_day() -> None:
 
 
 async def test_a_step_that_takes_too_long_is_passed_over(tmp_path: Path) -> None:
-    with patch("gateway.web.warm_run.STEP_S_MAX", 0.05):
+    with patch("gateway.web.ahead.warm_run.STEP_S_MAX", 0.05):
         async with night(tmp_path, WarmOrder(pages=("/a", "/b"), hours=NOW)) as it:
             it.site.go_on.clear()
             await it.ended(State.DONE)

@@ -10,9 +10,9 @@ import brotli
 import pytest
 
 from gateway.backhaul.classes import TrafficClass
-from gateway.web.query import QueryRules, normalised
-from gateway.web.warm_plan import WarmOrder
-from gateway.web.warm_record import Run, State
+from gateway.web.ahead.warm_plan import WarmOrder
+from gateway.web.ahead.warm_record import Run, State
+from gateway.web.rules.query import QueryRules, normalised
 from tests.conformance.web_world import Pairs, World, reply, world
 from tests.waiting import wait_until
 
@@ -176,7 +176,7 @@ async def test_of_a_sitemap_no_more_is_spelt_than_a_run_takes_and_not_on_the_loo
     async with world(tmp_path, warm=WarmOrder(depth=0, sitemap=True, pages_max=5)) as web:
         web.origin.on("/", page(""))
         web.origin.on("/sitemap.xml", part(f"<urlset>{listed}</urlset>".encode()))
-        with patch("gateway.web.warm_fetch.normalised", counted):
+        with patch("gateway.web.ahead.warm_fetch.normalised", counted):
             await warmed(web)
         assert asked(web)[3:] == [f"/{at}?a=2&b=1" for at in (89, 88, 87, 86)]
     of_pages = [on_loop for url, on_loop in spelt if "?" in url]

@@ -2,8 +2,8 @@
 
 from unittest.mock import patch
 
-from gateway.web.sitemap import Listed
-from gateway.web.warm_plan import LISTS_MAX, PIECES_MAX, Found, Kind, Plan, Step, WarmOrder
+from gateway.web.ahead.sitemap import Listed
+from gateway.web.ahead.warm_plan import LISTS_MAX, PIECES_MAX, Found, Kind, Plan, Step, WarmOrder
 
 ORIGIN = "http://sitio.test"
 
@@ -119,7 +119,7 @@ def test_a_failed_page_is_counted_and_a_missing_sitemap_is_not() -> None:
 
 
 def test_a_run_knows_no_more_pieces_than_its_limit() -> None:
-    with patch("gateway.web.warm_plan.PIECES_RUN_MAX", 300):
+    with patch("gateway.web.ahead.warm_plan.PIECES_RUN_MAX", 300):
         site = {f"/{page}": Found(pieces=[url(f"/{page}/{each}.png") for each in range(100)]) for page in range(5)}
         plan = Plan(WarmOrder(pages=tuple(site)), url)
         assert len(taken(plan, site)) == 5 + 300

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from gateway.hours import Local
-from gateway.web.warm_plan import Progress
-from gateway.web.warm_record import Record, Run, State, read_records, write_records
+from gateway.web.ahead.warm_plan import Progress
+from gateway.web.ahead.warm_record import Record, Run, State, read_records, write_records
 
 RECORD = Record(
     day=20_780,

@@ -16,7 +16,8 @@ import pytest
 
 from gateway.clock import SystemClock
 from gateway.listener import Limits, Listener
-from gateway.web.copies import (
+from gateway.web.early.answers import BODY_BYTES_MAX, Answered, Form, Learned
+from gateway.web.early.copies import (
     REPORT_BYTES_MAX,
     Frame,
     Frames,
@@ -27,10 +28,9 @@ from gateway.web.copies import (
     reports,
     written,
 )
-from gateway.web.early import BODY_BYTES_MAX, Answered, Form, Learned
-from gateway.web.generations import WORDS, Generations
-from gateway.web.shared_page import BOX, SharedPage
-from gateway.web.worker_process import BACKLOG_BYTES_MAX
+from gateway.web.early.generations import WORDS, Generations
+from gateway.web.early.shared_page import BOX, SharedPage
+from gateway.web.early.worker_process import BACKLOG_BYTES_MAX
 from tests.conformance.web_world import DOORS, SITE_HOST, Seen, read_answer, reply
 from tests.unit.web.test_early import BROWSER, DATE, KEEPS, PAGE, mutated, raw_answers
 from tests.unit.web.test_early import written as request

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.web.copies import Frame, copy_of, written
-from gateway.web.early import BODY_BYTES_MAX
-from gateway.web.worker_process import _sockets
+from gateway.web.early.answers import BODY_BYTES_MAX
+from gateway.web.early.copies import Frame, copy_of, written
+from gateway.web.early.worker_process import _sockets
 from tests.conformance.web_world import reply
 from tests.unit.web.test_early import BROWSER, KEEPS
 from tests.unit.web.test_early import written as request
@@ -145,7 +145,7 @@ async def test_a_worker_that_idles_says_so_and_one_that_hangs_is_replaced(
         await wait_until(lambda: worker.silent_ticks == 0)
         os.kill(before[0], signal.SIGSTOP)
         with monkeypatch.context() as patched:
-            patched.setattr("gateway.web.workers.SILENT_TICKS_MAX", 1)
+            patched.setattr("gateway.web.early.workers.SILENT_TICKS_MAX", 1)
             await wait_until(lambda: it.site.accepts)
         await it.ready()
         assert (len(pids()), pids() == before) == (1, False)
@@ -154,7 +154,7 @@ async def test_a_worker_that_idles_says_so_and_one_that_hangs_is_replaced(
 async def test_a_stop_waits_no_longer_for_a_slow_browser_than_it_is_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.web.worker_process.STOP_S", 0.4)  # a worker that takes twice as long is killed
+    monkeypatch.setattr("gateway.web.early.worker_process.STOP_S", 0.4)  # a worker that takes twice as long is killed
     async with village(tmp_path) as it:
         it.world.origin.on("/big", reply(os.urandom(BODY_BYTES_MAX), [KEEPS, ("Content-Type", "image/jpeg")]))
         (await at_worker(it, "/big"))[1].transport.abort()

@@ -12,7 +12,7 @@ from gateway.backhaul.reach import is_of
 from gateway.clock import SystemClock
 from gateway.listener import Limits, Listener
 from gateway.units import Address
-from gateway.web.workers import Door, Workers
+from gateway.web.early.workers import Door, Workers
 from tests.clocks import HandClock
 from tests.conformance.web_world import World, plain, world
 from tests.waiting import wait_until
@@ -57,7 +57,7 @@ def pids() -> list[int]:
     for path in Path("/proc/self/task").glob("*/children"):
         for child in path.read_text().split():
             command = Path(f"/proc/{child}/cmdline")
-            if command.exists() and b"gateway.web.worker\0" in command.read_bytes():
+            if command.exists() and b"gateway.web.early.worker\0" in command.read_bytes():
                 found.append(int(child))
     return sorted(found)
 

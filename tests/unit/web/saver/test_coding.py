@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.web.faults import BodyBroken
-from gateway.web.fields import Fields, first, values
+from gateway.web.rules.fields import Fields, first, values
 from gateway.web.saver.codecs import Decoder, chain, encoder
 from gateway.web.saver.coding import Coding, Recoding, recoded, recoding
 from gateway.web.saver.flow import TooLong, through, unfolded, whole

@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway.web.asking import Ask
-from gateway.web.fields import Fields, first, values
+from gateway.web.rules.asking import Ask
+from gateway.web.rules.fields import Fields, first, values
 from gateway.web.saver.pictures import Format, Images, Policy, Wish, negotiated, smaller, touchable, wish_of
 from gateway.web.saver.rendition import IN_VAIN, Rendition, read, written
 from gateway.web.saver.telling import Answer, as_it_came, told_304

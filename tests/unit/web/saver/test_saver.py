@@ -12,17 +12,17 @@ import brotli
 import pytest
 
 from gateway.errors import OriginFault
-from gateway.web.asking import Ask
-from gateway.web.body import HeldBody, Source
-from gateway.web.fields import Fields, first, values
-from gateway.web.freshness import Times
+from gateway.web.fetching.body import HeldBody, Source
+from gateway.web.rules.asking import Ask
+from gateway.web.rules.fields import Fields, first, values
+from gateway.web.rules.freshness import Times
+from gateway.web.rules.stored import BodyRef, Part, StoredResponse
 from gateway.web.saver import saver as face
 from gateway.web.saver.dense import dense
 from gateway.web.saver.jobs import DenseJob, Done, Job, PictureJob
 from gateway.web.saver.pictures import Policy
 from gateway.web.saver.rendition import IN_VAIN, Rendition, written
 from gateway.web.saver.saver import Saved, Saver, SaverLimits
-from gateway.web.stored import BodyRef, Part, StoredResponse
 from tests.waiting import wait_until
 from tests.zstandard import zstd
 

@@ -1,0 +1,1 @@
+"""Pages that are fetched before anybody asks for them."""
