@@ -37,7 +37,8 @@ _log = structlog.get_logger("listener")
 class Connection(web.RequestHandler):
     """One connection, with our answer to what cannot be parsed, and with answers that need no parser."""
 
-    __slots__ = ("_clients", "_closes_after_answer", "_early", "_ended", "_render_error", "_unsent", "_wire",
+    __slots__ = ("_answered",
+        "_clients", "_closes_after_answer", "_early", "_ended", "_render_error", "_unsent", "_wire",
                  "already", "half_closed")  # fmt: skip
 
     def __init__(
@@ -53,6 +54,7 @@ class Connection(web.RequestHandler):
         self._clients = clients
         self._early = early  # while all that came was whole requests without bodies
         self._closes_after_answer = False
+        self._answered = 0  # requests, of those that the parser gave
         self._ended = False  # no more requests will come
         self._wire: asyncio.Transport | None = None  # also when aiohttp has let go of it
         self._unsent = (0, 0.0)  # bytes that the other end had not taken, and since when
@@ -88,9 +90,10 @@ class Connection(web.RequestHandler):
     def _received(self, data: bytes) -> None:
         if self.already:
             data, self.already = self.already + data, b""
-        early, waiter, transport = self._early, self._waiter, self.transport
+        early, transport = self._early, self.transport
         if early is not None and transport is not None:
-            if waiter is not None and not waiter.done() and not transport.get_write_buffer_size():
+            idle = self._answered == self._request_count and not (self._close or self._force_close)
+            if idle and not transport.get_write_buffer_size():
                 answer = early(data)
                 if answer is not None:
                     self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
@@ -151,7 +154,11 @@ class Connection(web.RequestHandler):
         """Send an answer, and close behind it where the listener stops."""
         if (self._closes_after_answer and not resp.prepared) or (self._ended and not self._messages):
             resp.force_close()
-        return await super().finish_response(request, resp, start_time)
+        sent = await super().finish_response(request, resp, start_time)
+        self._answered += 1
+        if not resp.keep_alive:
+            self._early = None  # it is about to be closed
+        return sent
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's protocol may answer True
         """Keep the way back open while a request is being answered: a half-close is not a departure (RFC 9112 §9.6)."""

@@ -25,10 +25,10 @@ from gateway.web.fetching.ranged import with_ranges
 from gateway.web.fetching.slices import Here
 from gateway.web.fetching.slicing import Slicing
 from gateway.web.means import Means, Route
+from gateway.web.offline.banner import told_with_banner
 from gateway.web.offline.bannered import bannered
 from gateway.web.rules.alike import alike
 from gateway.web.rules.asking import Ask, wishes_of
-from gateway.web.rules.banner import told_with_banner
 from gateway.web.rules.decision import LINK_DOWN, Decision, Fetch, Refuse, Serve, Validate, decide, stale_instead
 from gateway.web.rules.fields import Fields, values, without
 from gateway.web.rules.freshness import age_s as age_of

@@ -7,7 +7,7 @@ from functools import partial
 from gateway.web.answer import whole
 from gateway.web.faults import BodyBroken
 from gateway.web.fetching.body import HeldBody, Source
-from gateway.web.rules.banner import PAGE_BYTES_MAX, banner, wants_banner, with_banner
+from gateway.web.offline.banner import PAGE_BYTES_MAX, banner, wants_banner, with_banner
 from gateway.web.rules.fields import Fields, combined
 from gateway.web.rules.stored import StoredResponse
 from gateway.web.saver.coding import Recoding, recoding

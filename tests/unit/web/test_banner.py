@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.web.rules.banner import PAGE_BYTES_MAX, banner, told_with_banner, wants_banner, with_banner
+from gateway.web.offline.banner import PAGE_BYTES_MAX, banner, told_with_banner, wants_banner, with_banner
 from gateway.web.rules.fields import Fields
 
 OPENED: Fields = (("Accept", "text/html,application/xhtml+xml,*/*;q=0.8"),)
