@@ -66,63 +66,11 @@ class WebRoom:
         self._clock = clock
         self._counters = Counters()
         self._log = AccessLog(access_log)
+        self._means = self._make_means(folder, name, limits, saver)
         deadlines = Deadlines(limits.connect_s, limits.silence_s)
         self._site_client = OriginClient(site_dialer, deadlines, backhaul, clock)
         self._proxy_client = OriginClient(proxy_dialer, deadlines, backhaul, clock) if proxy_dialer else None
-        self._tunnels = (
-            Tunnels(
-                proxy_dialer,
-                backhaul,
-                clock,
-                self._counters,
-                connect_s=limits.connect_s,
-                tunnels_max=limits.tunnels_max,
-                idle_s=limits.tunnel_idle_s,
-            )
-            if proxy_dialer
-            else None
-        )
-        self._store = Store(
-            folder,
-            size_bytes_max=limits.size_bytes_max,
-            memory_bytes_max=limits.memory_bytes_max,
-            free_bytes_min=limits.free_bytes_min,
-            write_every_s=limits.write_every_s,
-            clock=clock,
-        )
-        self._fetches = Fetches(
-            self._store,
-            backhaul,
-            clock,
-            self._counters,
-            name=name,
-            limits=limits,
-        )
-        pool = ThreadPoolExecutor(CODING_THREADS, "web-coding")
-        self.saver = Saver(self._store, saver, pool, on_better=self._changed)
-        self._means = Means(
-            store=self._store,
-            fetches=self._fetches,
-            backhaul=backhaul,
-            clock=clock,
-            counters=self._counters,
-            saver=self.saver,
-            pool=pool,
-            name=name,
-            limits=limits,
-        )
-        realms = {site.name: Realm(self._site_client, site.query) for site in self.sites}
-        realms |= {PROXY: Realm(self._proxy_client)} if self._proxy_client else {}
-        self.gatherer = Gatherer(realms, self._store, self._fetches, backhaul, clock, self._means.pool)
-        self.kept = KeptList(folder / "kept.list", kept, clock, self._belongs, secrets.token_bytes(32))
-        self._kept_run = KeptRun(self.kept, self.gatherer, backhaul, clock, kept, self._means.pool)
-        self.warming = Warming(
-            self.sites,
-            WarmFetcher(self.sites, self.gatherer, self._store, self._means.pool),
-            backhaul,
-            clock,
-            folder / "warm.json",
-        )
+        self._make_ahead(folder, kept)
         self.housekeeping = Housekeeping(
             self.sites,
             self._store,
@@ -133,6 +81,7 @@ class WebRoom:
         )
         self.site_early = EarlyAnswers(clock, self._counters, self._log, bytes_max=limits.memory_bytes_max // 2)
         self.proxy_early = EarlyAnswers(clock, self._counters, self._log, bytes_max=limits.memory_bytes_max // 4)
+        self._tunnels = self._make_tunnels(proxy_dialer, limits) if proxy_dialer else None
         self.doors = Doors(
             self._means,
             self.sites,
@@ -144,6 +93,51 @@ class WebRoom:
         )
         self._store.on_change, self._store.on_clear = self._changed, self._cleared
         self._running = AsyncExitStack()
+
+    def _make_means(self, folder: Path, name: str, limits: WebLimits, saver: SaverLimits) -> Means:
+        self._store = Store(
+            folder,
+            size_bytes_max=limits.size_bytes_max,
+            memory_bytes_max=limits.memory_bytes_max,
+            free_bytes_min=limits.free_bytes_min,
+            write_every_s=limits.write_every_s,
+            clock=self._clock,
+        )
+        self._fetches = Fetches(self._store, self._backhaul, self._clock, self._counters, name=name, limits=limits)
+        pool = ThreadPoolExecutor(CODING_THREADS, "web-coding")
+        self.saver = Saver(self._store, saver, pool, on_better=self._changed)
+        return Means(
+            store=self._store,
+            fetches=self._fetches,
+            backhaul=self._backhaul,
+            clock=self._clock,
+            counters=self._counters,
+            saver=self.saver,
+            pool=pool,
+            name=name,
+            limits=limits,
+        )
+
+    def _make_ahead(self, folder: Path, kept: KeptLimits) -> None:
+        backhaul, clock, pool = self._backhaul, self._clock, self._means.pool
+        realms = {site.name: Realm(self._site_client, site.query) for site in self.sites}
+        realms |= {PROXY: Realm(self._proxy_client)} if self._proxy_client else {}
+        self.gatherer = Gatherer(realms, self._store, self._fetches, backhaul, clock, pool)
+        self.kept = KeptList(folder / "kept.list", kept, clock, self._belongs, secrets.token_bytes(32))
+        self._kept_run = KeptRun(self.kept, self.gatherer, backhaul, clock, kept, pool)
+        fetcher = WarmFetcher(self.sites, self.gatherer, self._store, pool)
+        self.warming = Warming(self.sites, fetcher, backhaul, clock, folder / "warm.json")
+
+    def _make_tunnels(self, dialer: Dialer, limits: WebLimits) -> Tunnels:
+        return Tunnels(
+            dialer,
+            self._backhaul,
+            self._clock,
+            self._counters,
+            connect_s=limits.connect_s,
+            tunnels_max=limits.tunnels_max,
+            idle_s=limits.tunnel_idle_s,
+        )
 
     async def start(self) -> None:
         """Open the store, and be ready to serve."""

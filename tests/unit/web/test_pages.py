@@ -127,12 +127,12 @@ async def test_a_browser_that_leaves_takes_nothing_from_others_or_the_store(leav
         for _, writer in (leaving, staying) if leaves_first else (staying, leaving):
             writer.write(request("/a"))
         held.go.release()
-        await asyncio.wait_for(leaving[0].readuntil(b"half"), 5)
+        for reader, _ in (leaving, staying):
+            await asyncio.wait_for(reader.readuntil(b"half"), 5)
         leaving[1].transport.abort()
         held.go.release()
-        got = await asyncio.wait_for(read_answer(staying[0]), 5)
+        assert await asyncio.wait_for(staying[0].readexactly(4), 5) == b"done"
         staying[1].close()
-        assert got.body == b"halfdone"
         await w.stored()
         assert len(w.origin.seen) == 1
 
