@@ -56,7 +56,7 @@ class WorkerProcess:
                 pass_fds=(its_stream.fileno(), its_box.fileno(), *inherited),
             )
             first = {**told, "box": its_box.fileno(), "process": self.place, "stop_s": STOP_S}
-        self._stream.write(written(Frame(first)))
+        self._write(written(Frame(first)))
         self._box_end.setblocking(False)
         loop.add_reader(self._box_end.fileno(), self._listen, self._box_end)
         return self
@@ -64,6 +64,11 @@ class WorkerProcess:
     def tell(self, data: bytes) -> None:
         """Send a copy; a worker that does not keep up misses it."""
         if self._stream is not None and self._stream.get_write_buffer_size() + len(data) <= BACKLOG_BYTES_MAX:
+            self._write(data)
+
+    def _write(self, data: bytes) -> None:
+        """Send, unless it was told to go meanwhile: uvloop raises where asyncio does not."""
+        if self._stream is not None and not self._stream.is_closing():
             self._stream.write(data)
 
     @property

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.web.early.answers import BODY_BYTES_MAX
 from gateway.web.early.copies import Frame, copy_of, written
-from gateway.web.early.worker_process import _sockets
+from gateway.web.early.worker_process import WorkerProcess, _sockets
 from tests.conformance.web_world import reply
 from tests.unit.web.test_early import BROWSER, KEEPS
 from tests.unit.web.test_early import written as request
@@ -172,3 +172,20 @@ async def test_a_stop_waits_no_longer_for_a_slow_browser_than_it_is_to(
             await it.workers.stop()
         assert worker._process is not None
         assert worker._process.returncode == 0
+
+
+async def test_a_worker_that_is_told_to_go_while_it_starts_is_written_nothing() -> None:
+    class Closed(asyncio.Transport):
+        def is_closing(self) -> bool:
+            return True
+
+        def get_write_buffer_size(self) -> int:
+            return 0
+
+        def write(self, data: bytes | bytearray | memoryview) -> None:
+            raise RuntimeError(data)
+
+    worker = WorkerProcess(1, 1, lambda *heard: None)
+    worker._stream = Closed()
+    worker.tell(b"a copy")
+    assert not worker.is_going
