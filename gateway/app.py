@@ -46,7 +46,8 @@ from gateway.portal.offline_page import Home
 from gateway.portal.origins import host_name
 from gateway.portal.portal import Portal, PortalLimits
 from gateway.portal.trial import Trial
-from gateway.settings import Offline, Settings, Warm, secret
+from gateway.settings import Settings, secret
+from gateway.settings_web import Offline, Warm
 from gateway.units import Address
 from gateway.web.ahead.warm_plan import WarmOrder
 from gateway.web.early.workers import Door, Workers

@@ -37,9 +37,18 @@ _log = structlog.get_logger("listener")
 class Connection(web.RequestHandler):
     """One connection, with our answer to what cannot be parsed, and with answers that need no parser."""
 
-    __slots__ = ("_answered",
-        "_clients", "_closes_after_answer", "_early", "_ended", "_render_error", "_unsent", "_wire",
-                 "already", "half_closed")  # fmt: skip
+    __slots__ = (
+        "_answered",
+        "_clients",
+        "_closes_after_answer",
+        "_early",
+        "_ended",
+        "_render_error",
+        "_unsent",
+        "_wire",
+        "already",
+        "half_closed",
+    )
 
     def __init__(
         self,

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.settings import Saver, Settings
+from gateway.settings import Settings
 from gateway.settings_file import parse
+from gateway.settings_web import Saver
 from gateway.web.saver.pictures import Policy
 from gateway.web.saver.saver import SaverLimits
 
