@@ -20,12 +20,12 @@ from aiohttp import web
 from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 from aiohttp.typedefs import Middleware
 
-from gateway.backhaul.classes import TrafficClass
 from gateway.backhaul.dialer import Dialer, OpenDialer, PublicDialer
-from gateway.backhaul.interface import carrier_of, interface_exists, probe_by
 from gateway.backhaul.link import Backhaul
 from gateway.backhaul.reach import is_of
-from gateway.backhaul.shares import Capacity
+from gateway.backhaul.sensing.interface import carrier_of, interface_exists, probe_by
+from gateway.backhaul.sharing.classes import TrafficClass
+from gateway.backhaul.sharing.shares import Capacity
 from gateway.box_view import Rooms
 from gateway.clinic.invitation import Invitations, invite
 from gateway.clinic.peer import DirectPath, MediaPath

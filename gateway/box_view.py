@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.backhaul.classes import TrafficClass
 from gateway.backhaul.link import Backhaul, LinkStatus, Moved
-from gateway.backhaul.state import LinkState
+from gateway.backhaul.sensing.state import LinkState
+from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.clinic.room import ClinicRoom, ClinicStatistics
 from gateway.clock import Clock, clock_state
 from gateway.errors import N_

@@ -2,18 +2,17 @@
 
 A field's `description` says what is allowed and its first example shows it: both are what a technician reads when the
 value is wrong, so the words stand in one place. Paths are relative to the file they stand in.
-`gateway.settings_types` says how a value is read, `gateway.settings_web` what there is to set of pages, and
-`gateway.settings_file` reads the file and finds its faults.
+`gateway.settings_types` says how a value is read, `gateway.settings_web` what there is to set of pages,
+`gateway.settings_link` of the link, and `gateway.settings_file` reads the file and finds its faults.
 """
 
 from pathlib import Path
 
-from pydantic import (
-    Field,
-)
+from pydantic import Field
 
 from gateway.errors import N_, CannotStart
-from gateway.settings_types import LISTEN, RATE, Host, HttpUrl, Listen, LocalPath, Section, Whole
+from gateway.settings_link import Backhaul
+from gateway.settings_types import LISTEN, Host, HttpUrl, Listen, LocalPath, Section, Whole
 from gateway.settings_web import Cache, Offline, Proxy, Saver, Site
 from gateway.units import Address
 
@@ -102,50 +101,6 @@ class Portal(Section):
         le=2_592_000,  # a shop's day, opened once in the morning
         description=N_("seconds until an unused sign-in ends, 300 to 2592000"),
         examples=[43_200],
-    )
-
-
-class Backhaul(Section):
-    """The one link to the world."""
-
-    interface: str | None = Field(
-        default=None,
-        pattern=r"^[^\s/]{1,15}$",
-        description=N_("the link's network interface; absent: that of the default route"),
-        examples=["wwan0"],
-    )
-    head_s: float = Field(
-        default=120.0,
-        ge=1,
-        le=3_600,  # one that comes byte by byte; silence has its own limit
-        description=N_("seconds until an answer that does not begin is given up, 1 to 3600"),
-        examples=[120.0],
-    )
-    down_bps: Whole | None = Field(
-        default=None,
-        ge=1_000,
-        description=RATE,
-        examples=[4_000_000],
-    )
-    up_bps: Whole | None = Field(
-        default=None,
-        ge=1_000,
-        description=RATE,
-        examples=[1_000_000],
-    )
-    connect_s: float = Field(
-        default=8.0,
-        ge=0.5,
-        le=120,
-        description=N_("seconds until a connection that does not come about is given up, 0.5 to 120"),
-        examples=[8.0],
-    )
-    silence_s: float = Field(
-        default=20.0,
-        ge=1,
-        le=600,
-        description=N_("seconds without a byte until a transfer is given up, 1 to 600"),
-        examples=[20.0],
     )
 
 

@@ -14,7 +14,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from gateway.errors import N_, CannotStart
-from gateway.settings import Admin, Backhaul, Clinic, Portal, Settings
+from gateway.settings import Admin, Clinic, Portal, Settings
+from gateway.settings_link import Backhaul
 from gateway.settings_web import Cache
 from gateway.units import Address, parse_address
 

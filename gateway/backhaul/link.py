@@ -12,10 +12,19 @@ from dataclasses import dataclass
 
 import structlog
 
-from gateway.backhaul.classes import TrafficClass
-from gateway.backhaul.pacer import Pacer
-from gateway.backhaul.shares import Capacity, divide
-from gateway.backhaul.state import CarrierChanged, Evidence, LinkState, LinkView, ProbeFailed, Progressed, Stalled, step
+from gateway.backhaul.sensing.state import (
+    CarrierChanged,
+    Evidence,
+    LinkState,
+    LinkView,
+    ProbeFailed,
+    Progressed,
+    Stalled,
+    step,
+)
+from gateway.backhaul.shaping.pacer import Pacer
+from gateway.backhaul.sharing.classes import TrafficClass
+from gateway.backhaul.sharing.shares import Capacity, divide
 from gateway.clock import Clock
 
 CALL_WANTS_BPS = 800_000  # one 640×480 picture at 700 kb/s, its voice and their headers, one direction

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from gateway.backhaul.classes import TrafficClass
 from gateway.backhaul.link import Backhaul, Share
+from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.clinic.allocation import (
     BETTER_VOICE_AFTER_S,
     SPARSE,

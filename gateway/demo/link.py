@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from random import Random
 
 from gateway.backhaul.dialer import Endpoint, UnreachableError
-from gateway.backhaul.shares import Capacity
+from gateway.backhaul.sharing.shares import Capacity
 from gateway.clock import Clock
 from gateway.demo.bottleneck import Bottleneck, Conditions, ConstantRate, Service, TraceRate, WayStatistics
 from gateway.demo.link_settings import LinkChange, LinkSettings, Traces, parse_change

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from gateway.backhaul.shares import Capacity
+from gateway.backhaul.sharing.shares import Capacity
 from gateway.demo.trace import Trace
 from gateway.errors import N_, BadRequest
 

@@ -16,7 +16,7 @@ from typing import Protocol
 import structlog
 
 from gateway.backhaul.link import Backhaul
-from gateway.backhaul.state import LinkState
+from gateway.backhaul.sensing.state import LinkState
 from gateway.market.backoff import pause_s
 from gateway.market.batch import Batch, Verdict, judge
 from gateway.market.journal import Journal

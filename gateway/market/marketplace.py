@@ -12,9 +12,9 @@ from typing import Protocol
 import aiohttp
 from yarl import URL
 
-from gateway.backhaul.classes import TrafficClass
 from gateway.backhaul.dialer import Connector, Dialer, UnreachableError
 from gateway.backhaul.link import Backhaul, Share
+from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.clock import Clock
 from gateway.errors import N_, GatewayError, LocalError
 from gateway.market.backoff import retry_after_s

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from gateway.backhaul.link import LinkStatus
-from gateway.backhaul.state import LinkState
+from gateway.backhaul.sensing.state import LinkState
 from gateway.errors import N_
 
 

@@ -8,7 +8,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from gateway import __version__
-from gateway.backhaul.state import LinkState
+from gateway.backhaul.sensing.state import LinkState
 from gateway.portal.figures import Figure, figures
 from gateway.portal.view import BoxView
 

@@ -9,8 +9,8 @@ from typing import Literal, Protocol
 
 from aiohttp import web
 
-from gateway.backhaul.classes import TrafficClass
 from gateway.backhaul.link import LinkStatus, Moved
+from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.market.order import Order
 from gateway.market.records import OrderView, Recorded
 from gateway.portal.order_form import Article

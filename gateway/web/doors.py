@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from aiohttp import HttpVersion11, web
 from yarl import URL
 
-from gateway.backhaul.classes import TrafficClass
+from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.errors import N_, BadRequest, GatewayError, LinkDown, NoCapacity, NotAllowed, WrongHost, WrongMethod
 from gateway.web.access_log import AccessLog
 from gateway.web.answer import BareAnswer, send_head_only

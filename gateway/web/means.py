@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from gateway.backhaul.classes import TrafficClass
 from gateway.backhaul.link import Backhaul
+from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.clock import Clock
 from gateway.web.answer import send
 from gateway.web.early.answers import EarlyAnswers

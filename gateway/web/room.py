@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gateway.backhaul.dialer import Dialer
 from gateway.backhaul.link import Backhaul
-from gateway.backhaul.state import LinkState
+from gateway.backhaul.sensing.state import LinkState
 from gateway.clock import Clock
 from gateway.web.access_log import AccessLog
 from gateway.web.ahead.gather import Gatherer, Realm

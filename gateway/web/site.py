@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from yarl import URL
 
-from gateway.backhaul.classes import TrafficClass
+from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.errors import N_, BadRequest
 from gateway.web.ahead.warm_plan import WarmOrder
 from gateway.web.rules.asking import PROXY

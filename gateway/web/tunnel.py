@@ -15,9 +15,9 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from gateway.backhaul.classes import TrafficClass
 from gateway.backhaul.dialer import Dialer, RefusedError, UnreachableError
 from gateway.backhaul.link import Backhaul
+from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.clock import Clock
 from gateway.errors import N_, LinkDown, NoCapacity, NotAllowed, OriginFault
 from gateway.web.answer import send_tunnel_head

@@ -11,9 +11,9 @@ from unittest.mock import patch
 
 from aiohttp import web
 
-from gateway.backhaul.classes import TrafficClass
 from gateway.backhaul.dialer import Endpoint, UnreachableError
 from gateway.backhaul.link import Backhaul
+from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.errors import GatewayError
 from gateway.listener import Limits, Listener
 from gateway.units import Address

@@ -31,10 +31,10 @@ from aiortc.rtcdtlstransport import RTCDtlsTransport
 from aiortc.rtcicetransport import RTCIceGatherer, RTCIceTransport
 from av import VideoFrame
 
-from gateway.backhaul.classes import TrafficClass
 from gateway.backhaul.dialer import Endpoint
 from gateway.backhaul.link import Backhaul
-from gateway.backhaul.shares import Capacity
+from gateway.backhaul.sharing.classes import TrafficClass
+from gateway.backhaul.sharing.shares import Capacity
 from gateway.clinic.forwarding import (
     CONSENT_FAILURES,
     gather_ipv4_only,

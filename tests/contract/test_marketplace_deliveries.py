@@ -8,9 +8,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from gateway.backhaul.classes import TrafficClass
 from gateway.backhaul.dialer import OpenDialer
 from gateway.backhaul.link import Backhaul
+from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.clock import SystemClock
 from gateway.demo.marketplace import DemoMarketplace
 from gateway.market.batch import Batch, Outcome

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.backhaul.dialer import OpenDialer
 from gateway.backhaul.link import Backhaul
-from gateway.backhaul.state import LinkState
+from gateway.backhaul.sensing.state import LinkState
 from gateway.clock import SystemClock
 from gateway.market.batch import Batch, Outcome, Receipt
 from gateway.market.coding import decode

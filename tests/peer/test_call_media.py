@@ -16,9 +16,9 @@ import pytest
 from aiohttp import web
 from playwright.async_api import Browser, Page
 
-from gateway.backhaul.classes import TrafficClass
 from gateway.backhaul.link import Backhaul
-from gateway.backhaul.shares import Capacity
+from gateway.backhaul.sharing.classes import TrafficClass
+from gateway.backhaul.sharing.shares import Capacity
 from gateway.clinic.invitation import Invitations, invite
 from gateway.clinic.peer import DirectPath
 from gateway.clinic.room import ClinicLimits, ClinicRoom

@@ -10,8 +10,8 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
 
-from gateway.backhaul.classes import TrafficClass
 from gateway.backhaul.link import Backhaul
+from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.clock import Clock
 from gateway.errors import GatewayError, LinkDown, OriginFault, TooLarge
 from gateway.web.ahead.page_links import HTML_BYTES_MAX, PageLinks, page_links, reference_in

@@ -11,9 +11,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.backhaul.classes import TrafficClass
 from gateway.backhaul.link import Backhaul
-from gateway.backhaul.state import LinkState
+from gateway.backhaul.sensing.state import LinkState
+from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.clock import Clock
 from gateway.hours import Local, left_s, opening
 from gateway.web.ahead.warm_plan import Found, Plan, Progress, Step

@@ -3,8 +3,8 @@
 import asyncio
 from dataclasses import dataclass, replace
 
-from gateway.backhaul.classes import TrafficClass
 from gateway.backhaul.link import Share
+from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.errors import GatewayError
 from gateway.web.fetching.growing import BodyReader, GrowingBody
 from gateway.web.fetching.interim import Tell

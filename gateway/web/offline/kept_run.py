@@ -13,7 +13,7 @@ from functools import partial
 import structlog
 
 from gateway.backhaul.link import Backhaul
-from gateway.backhaul.state import LinkState
+from gateway.backhaul.sensing.state import LinkState
 from gateway.clock import Clock
 from gateway.errors import LinkDown, OriginFault
 from gateway.web.ahead.gather import PART_FIELDS, Gathered, Gatherer

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from gateway.backhaul.classes import TrafficClass
 from gateway.backhaul.link import (
     CALL_UNKNOWN_BPS,
     CALL_WANTS_BPS,
@@ -17,8 +16,9 @@ from gateway.backhaul.link import (
     Moved,
     Peer,
 )
-from gateway.backhaul.shares import Capacity
-from gateway.backhaul.state import LinkState
+from gateway.backhaul.sensing.state import LinkState
+from gateway.backhaul.sharing.classes import TrafficClass
+from gateway.backhaul.sharing.shares import Capacity
 from tests.unit.demo.virtual_time import LoopClock, in_virtual_time
 
 REALTIME, INTERACTIVE, WEB, BULK = TrafficClass

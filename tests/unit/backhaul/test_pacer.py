@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.backhaul.pacer import BURST_BYTES_MIN, BURST_S, Pacer
+from gateway.backhaul.shaping.pacer import BURST_BYTES_MIN, BURST_S, Pacer
 from tests.unit.demo.virtual_time import in_virtual_time
 
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.backhaul.classes import TrafficClass
-from gateway.backhaul.shares import INTERACTIVE_FLOOR_BPS, Capacity, divide
+from gateway.backhaul.sharing.classes import TrafficClass
+from gateway.backhaul.sharing.shares import INTERACTIVE_FLOOR_BPS, Capacity, divide
 
 REALTIME, INTERACTIVE, WEB, BULK = TrafficClass
 CAPACITY = st.integers(0, 200_000_000)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.backhaul.state import (
+from gateway.backhaul.sensing.state import (
     CarrierChanged,
     Evidence,
     LinkState,

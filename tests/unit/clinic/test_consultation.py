@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from gateway.backhaul.classes import TrafficClass
 from gateway.backhaul.link import Backhaul
-from gateway.backhaul.shares import Capacity
+from gateway.backhaul.sharing.classes import TrafficClass
+from gateway.backhaul.sharing.shares import Capacity
 from gateway.clinic import consultation as module
 from gateway.clinic.allocation import BETTER_VOICE_AFTER_S, FULL, SPARSE, Voice
 from gateway.clinic.consultation import CONNECT_S, LINGER_S, RENEW_PAUSE_S, Consultation

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from gateway.backhaul.dialer import Endpoint, RefusedError
-from gateway.backhaul.interface import probe_by
+from gateway.backhaul.sensing.interface import probe_by
 from gateway.demo.internet import DemoInternet
 from gateway.demo.link import EmulatedLink, LinkSettings
 from tests.unit.demo.virtual_time import LoopClock, in_virtual_time
@@ -113,7 +113,7 @@ def test_the_same_name_asked_twice_has_one_relay() -> None:
 
 
 async def test_a_probe_of_the_backhaul_sees_a_silent_outage_and_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.backhaul.interface.PROBE_S", 0.2)
+    monkeypatch.setattr("gateway.backhaul.sensing.interface.PROBE_S", 0.2)
     async with world() as (link, internet, _origin, _beyond):
         answers = probe_by(internet)
         peer = ("salud.example", 80)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.backhaul.dialer import Endpoint, UnreachableError
-from gateway.backhaul.shares import Capacity
+from gateway.backhaul.sharing.shares import Capacity
 from gateway.demo.link import EmulatedLink, LinkSettings, parse_change
 from gateway.demo.relay import SEGMENT_BYTES
 from gateway.demo.trace import Trace

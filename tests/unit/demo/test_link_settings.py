@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.backhaul.shares import Capacity
+from gateway.backhaul.sharing.shares import Capacity
 from gateway.demo.link import LinkChange, LinkSettings, parse_change
 from gateway.demo.link_settings import BPS_MAX, OUTAGE_S_MAX
 from gateway.demo.trace import Trace

@@ -7,7 +7,7 @@ from dataclasses import replace
 from random import Random
 
 from gateway.backhaul.link import Backhaul
-from gateway.backhaul.state import CarrierChanged, LinkState
+from gateway.backhaul.sensing.state import CarrierChanged, LinkState
 from gateway.market.batch import Batch, Outcome, Receipt
 from gateway.market.drain import Drain
 from gateway.market.journal import Journal

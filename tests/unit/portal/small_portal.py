@@ -14,7 +14,7 @@ from multidict import CIMultiDictProxy
 from yarl import URL
 
 from gateway.backhaul.link import Backhaul
-from gateway.backhaul.shares import Capacity
+from gateway.backhaul.sharing.shares import Capacity
 from gateway.clock import iso_utc
 from gateway.errors import Conflict, NotAllowed
 from gateway.listener import Listener

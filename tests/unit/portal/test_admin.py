@@ -9,10 +9,10 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from gateway.backhaul.classes import TrafficClass
 from gateway.backhaul.link import LinkStatus, Moved
-from gateway.backhaul.shares import Capacity
-from gateway.backhaul.state import LinkState
+from gateway.backhaul.sensing.state import LinkState
+from gateway.backhaul.sharing.classes import TrafficClass
+from gateway.backhaul.sharing.shares import Capacity
 from gateway.listener import Listener
 from gateway.portal.admin import admin_application
 from gateway.portal.apology import render_error

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.backhaul.classes import TrafficClass
+from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.errors import BadRequest, NotFound
 from gateway.web.ahead.warm_plan import WarmOrder
 from gateway.web.housekeeping import Pinned

@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 import pytest
 
-from gateway.backhaul.classes import TrafficClass
+from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.errors import NoCapacity
 from gateway.web import answer as answering
 from gateway.web.fetching import fetch as fetching

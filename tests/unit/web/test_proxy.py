@@ -8,8 +8,8 @@ from unittest.mock import patch
 
 import pytest
 
-from gateway.backhaul.classes import TrafficClass
 from gateway.backhaul.dialer import Endpoint, PublicDialer
+from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.web.cut import reset
 from tests.conformance.web_world import World, read_answer, reply, world
 from tests.waiting import wait_until

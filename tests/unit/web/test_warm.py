@@ -9,8 +9,8 @@ from unittest.mock import patch
 
 import pytest
 
-from gateway.backhaul.classes import TrafficClass
 from gateway.backhaul.link import Backhaul
+from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.errors import BadRequest, NotFound, TooMany
 from gateway.hours import DAY_S, Local, parse_hours
 from gateway.web.ahead.warm import Warming, local_time

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import brotli
 import pytest
 
-from gateway.backhaul.classes import TrafficClass
+from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.web.ahead.warm_plan import WarmOrder
 from gateway.web.ahead.warm_record import Run, State
 from gateway.web.rules.query import QueryRules, normalised

@@ -8,7 +8,7 @@ import brotli
 import pytest
 from PIL import Image
 
-from gateway.backhaul.classes import TrafficClass
+from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.web.doors import pictures_by_proxy
 from gateway.web.saver.pictures import Policy
 from gateway.web.saver.saver import SaverLimits

@@ -7,7 +7,7 @@ half, and then the web, and bulk. Nothing is kept back for a class that nobody u
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.backhaul.classes import TrafficClass
+from gateway.backhaul.sharing.classes import TrafficClass
 
 INTERACTIVE_FLOOR_BPS = 8_000  # an order of 134 B in a batch each second, and its receipt (2026-11)
 INTERACTIVE_RATIO = 0.5  # of what calls leave, while a batch is under way: it is small, and soon over

@@ -1,0 +1,1 @@
+"""What crossed the link, for whom, kept and handed on."""

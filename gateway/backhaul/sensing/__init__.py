@@ -1,0 +1,1 @@
+"""What the link can carry now, found from what crosses it."""

@@ -1,0 +1,1 @@
+"""How a share is made so: paced bytes, windows, marks, and the kernel's own queues."""

@@ -1,0 +1,1 @@
+"""The far side, on the well-connected end."""
