@@ -12,6 +12,7 @@ run: $(VENV)/.run
 
 test: lint
 	@sh .ci/chromium
+	@sh .ci/freeradius
 	@$(BIN)/python -m pytest
 
 lint: $(VENV)/.dev

@@ -20,12 +20,17 @@ from aiohttp import web
 from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 from aiohttp.typedefs import Middleware
 
+from gateway.app_link import LinkParts, standing_around
 from gateway.backhaul.dialer import Dialer, OpenDialer, PublicDialer
 from gateway.backhaul.link import Backhaul
 from gateway.backhaul.reach import is_of
-from gateway.backhaul.sensing.interface import carrier_of, interface_exists, probe_by
+from gateway.backhaul.sensing.counters import Counters
+from gateway.backhaul.sensing.interface import carrier_of, default_interface, interface_exists, probe_by
 from gateway.backhaul.sharing.classes import TrafficClass
+from gateway.backhaul.sharing.policy import Policy as SharingPolicy
 from gateway.backhaul.sharing.shares import Capacity
+from gateway.backhaul.sharing.tenants import Bounds, Tenant
+from gateway.backhaul.ways.ways import way_by
 from gateway.box_view import Rooms
 from gateway.clinic.invitation import Invitations, invite
 from gateway.clinic.peer import DirectPath, MediaPath
@@ -139,6 +144,7 @@ class Box:
         """Start everything; `running` stops it in reverse."""
         settings, world, clock, backhaul, folder = self._settings, self._world, self._clock, self.backhaul, self._folder
         keys = await asyncio.to_thread(Keys.of, folder)
+        around = await standing_around(running, tasks, settings, clock, backhaul, folder.path / "backhaul")
         _background(tasks, running, backhaul.run(), "backhaul")
         pages = await _started(running, _web_room(settings, world, clock, backhaul, folder))
         market = await asyncio.to_thread(_market_room, settings, world, clock, backhaul, folder)
@@ -150,7 +156,7 @@ class Box:
         accounts = await asyncio.to_thread(Accounts, folder.path, clock)
         self.setup_code = await asyncio.to_thread(accounts.setup_code)
         portal = await _started(running, self._portal(accounts, keys, pages, market, clinic))
-        self.listeners = list(self._make_listeners(portal, pages, market, clinic))
+        self.listeners = list(self._make_listeners(portal, pages, market, clinic, around))
         running.push_async_callback(_stop_together, self.listeners)
         for listener in self.listeners:
             await listener.start()
@@ -212,7 +218,7 @@ class Box:
         return Workers(doors, count=count, clock=self._clock, access_log=settings.cache.access_log)
 
     def _make_listeners(
-        self, portal: Portal, pages: WebRoom, market: MarketRoom | None, clinic: ClinicRoom
+        self, portal: Portal, pages: WebRoom, market: MarketRoom | None, clinic: ClinicRoom, around: LinkParts
     ) -> Iterator[Listener]:
         settings = self._settings
         limits = Limits(
@@ -241,8 +247,8 @@ class Box:
                 "proxy", settings.proxy.listen, pages.doors.proxy, early=pages.proxy_early.answer, clients=near
             )
         yield serving("door", settings.clinic.door, portal.door(), tls=tls)
-        view = Rooms(self._clock, self.backhaul, pages, market, clinic)
-        routes = [*self._admin_routes, *CacheDesk(pages).routes()]
+        view = Rooms(self._clock, self.backhaul, pages, market, clinic, link_watch=around)
+        routes = [*self._admin_routes, *CacheDesk(pages).routes(), *around.routes()]
         admin = admin_application(view, _admin_hosts(settings.admin.listen), routes)
         yield serving("admin", settings.admin.listen, admin)
 
@@ -307,6 +313,7 @@ def check_aiohttp(version: str = aiohttp.__version__, parser: type = HttpRequest
 
 def _backhaul(settings: Settings, world: World, clock: Clock) -> Backhaul:
     link = settings.backhaul
+    interface = link.interface or default_interface()
     named = [site.origin for site in settings.sites] + ([settings.market.marketplace] if settings.market else [])
     return Backhaul(
         clock,
@@ -315,6 +322,27 @@ def _backhaul(settings: Settings, world: World, clock: Clock) -> Backhaul:
         probe=probe_by(world.site_dialer),
         peers=tuple(_peer(url) for url in named),
         call_wants_bps=settings.clinic.video_bps_max + CALL_BESIDES_PICTURE_BPS,
+        policy=_policy(settings),
+        ways=tuple(way_by(each.interface, each.name, world.site_dialer) for each in settings.links),
+        measured=True,
+        marks=link.marks,
+        counters=Counters(interface, clock).read if interface else None,
+    )
+
+
+def _policy(settings: Settings) -> SharingPolicy:
+    return SharingPolicy(
+        tenants=tuple(
+            Tenant(
+                each.name,
+                each.weight,
+                each.networks,
+                Bounds(each.guaranteed_down_bps, each.ceiling_down_bps),
+                Bounds(each.guaranteed_up_bps, each.ceiling_up_bps),
+            )
+            for each in settings.tenants
+        ),
+        **settings.sharing.model_dump(),
     )
 
 

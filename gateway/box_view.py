@@ -10,7 +10,7 @@ from gateway.clinic.room import ClinicRoom, ClinicStatistics
 from gateway.clock import Clock, clock_state
 from gateway.errors import N_
 from gateway.market.room import MarketRoom, MarketStatistics
-from gateway.portal.view import Part
+from gateway.portal.view import LinkWatch, Part
 from gateway.web.ahead.warm_record import Run
 from gateway.web.room import WebRoom
 from gateway.web.statistics import WebStatistics
@@ -32,6 +32,7 @@ class Rooms:
     pages: WebRoom
     market_room: MarketRoom | None
     clinic_room: ClinicRoom
+    link_watch: LinkWatch | None = None
 
     def parts(self) -> list[Part]:
         """Return every part; a link that is down does not make the box unready: it is made for that."""
@@ -66,6 +67,10 @@ class Rooms:
     def warmed(self) -> Sequence[Run]:
         """Return each site's run to keep its pages ready."""
         return self.pages.warming.runs()
+
+    def watch(self) -> LinkWatch | None:
+        """Return what is known and kept of the link, where somebody watches it."""
+        return self.link_watch
 
     def _pages(self) -> Part:
         if self.web().disk_is_full:

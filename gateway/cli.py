@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 import typer
 
 from gateway.cli_cache import cache
+from gateway.cli_reflect import CONFIG_HELP, KEY_FILE_HELP, LISTEN_HELP, journey, told
+from gateway.cli_shape import shaper
+from gateway.cli_usage import usage
 from gateway.errors import N_, CannotStart, GatewayError
 from gateway.logs import configure
 from gateway.open_files import may_open_all
@@ -42,6 +45,8 @@ clinic = typer.Typer(no_args_is_help=True, help=_say(N_("Consultations by video.
 app.add_typer(user, name="user")
 app.add_typer(clinic, name="clinic")
 app.add_typer(cache, name="cache")
+app.add_typer(usage, name="usage")
+app.command("shaper", help=_say(N_("Shape what phones send past the proxy; needs CAP_NET_ADMIN.")))(shaper)
 
 PasswordStdin = Annotated[
     bool, typer.Option("--password-stdin", help=_say(N_("Read the password from standard input.")))
@@ -99,6 +104,18 @@ def demo(
 
     with DemoWorld.in_folder(data) as world:
         _until_stopped(lambda stop: world.run(stop, on_ready=lambda: greet(world)))
+
+
+@app.command(help=_say(N_("Answer the boxes' echo, on a machine beyond the link.")))
+def reflect(
+    listen: Annotated[str | None, typer.Option(help=_say(LISTEN_HELP))] = None,
+    key_file: Annotated[Path | None, typer.Option("--key-file", help=_say(KEY_FILE_HELP))] = None,
+    config: Annotated[Path | None, typer.Option(help=_say(CONFIG_HELP))] = None,
+) -> None:
+    from gateway.settings_link import Reflector
+
+    settings = Reflector() if config is None else _settings(config).reflector
+    _until_stopped(journey(told(settings, listen, key_file)))
 
 
 @app.command(help=_say(N_("Check the settings file and say what the box would do; with --alive, ask the running box.")))

@@ -11,7 +11,19 @@ from pathlib import Path
 from pydantic import Field
 
 from gateway.errors import N_, CannotStart
-from gateway.settings_link import Backhaul
+from gateway.settings_link import (
+    Account,
+    Allowance,
+    Backhaul,
+    Links,
+    Modem,
+    Probe,
+    Radius,
+    Reflector,
+    Shaper,
+    Sharing,
+    Tenants,
+)
 from gateway.settings_types import LISTEN, Host, HttpUrl, Listen, LocalPath, Section, Whole
 from gateway.settings_web import Cache, Offline, Proxy, Saver, Site
 from gateway.units import Address
@@ -183,6 +195,16 @@ class Settings(Section):
     saver: Saver = Saver()
     offline: Offline = Offline()
     backhaul: Backhaul = Backhaul()
+    links: Links = ()
+    modem: Modem = Modem()
+    shaper: Shaper = Shaper()
+    sharing: Sharing = Sharing()
+    tenants: Tenants = ()
+    probe: Probe = Probe()
+    reflector: Reflector = Reflector()
+    account: Account = Account()
+    allowance: Allowance = Allowance()
+    radius: Radius | None = Field(default=None, description=N_("server, and secret or secret_file"))
     market: Market | None = None
     clinic: Clinic = Clinic()
     admin: Admin = Admin()

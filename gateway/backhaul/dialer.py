@@ -4,19 +4,26 @@ A dialer turns a host name into the endpoints that may be connected to. The HTTP
 second look-up in between, so a name cannot point elsewhere a moment later), and so does a tunnel.
 """
 
+import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
 from ipaddress import ip_address
 from typing import NamedTuple, Protocol
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.client_reqrep import ConnectionKey
+from aiohttp.client_reqrep import ClientRequest, ConnectionKey
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
 from gateway.backhaul.names import Names
 from gateway.backhaul.reach import IPNetwork, may_reach
+from gateway.backhaul.sensing.flows import Carrier, Flows
+
+_carried: ContextVar[Carrier | None] = ContextVar("carried", default=None)
 
 
 class Endpoint(NamedTuple):
@@ -89,23 +96,62 @@ async def resolve(names: Names, host: str, port: int) -> Sequence[Endpoint]:
     return [Endpoint(address, port) for address in found]
 
 
+@contextmanager
+def carrying(carrier: Carrier) -> Iterator[None]:
+    """Let every connection that a request of this context is given carry `carrier`, until it is given back."""
+    before = _carried.set(carrier)
+    try:
+        yield
+    finally:
+        _carried.reset(before)
+
+
+async def connect(flows: Flows, end: Endpoint) -> socket.socket:
+    """Return a socket that is connected to an endpoint.
+
+    Raises: OSError.
+    """
+    sock = flows.open_socket((_family(end.host), socket.SOCK_STREAM, socket.IPPROTO_TCP))
+    try:
+        await asyncio.get_running_loop().sock_connect(sock, (end.host, end.port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
 class Connector(aiohttp.TCPConnector):
-    """An HTTP client's connector that asks a dialer, for IP literals too.
+    """An HTTP client's connector that asks a dialer, for IP literals too, and knows what each connection carries.
 
     aiohttp passes literals by its resolver; `_resolve_host` is the one place both go through. It also takes an idle
     connection for clean although bytes have come on it, and would give them out as the answer to the next request:
     `_get` closes such a one. Both are private: `tests/contract/test_aiohttp_contract.py` holds them.
     """
 
-    def __init__(self, dialer: Dialer, *, connections_max: int = 100, per_host_max: int = 16) -> None:
+    def __init__(
+        self, dialer: Dialer, *, flows: Flows | None = None, connections_max: int = 100, per_host_max: int = 16
+    ) -> None:
         super().__init__(
             resolver=_NoResolver(),
+            socket_factory=flows.open_socket if flows else None,
             limit=connections_max,
             limit_per_host=per_host_max,
             use_dns_cache=False,
             keepalive_timeout=60,
         )
         self._dialer = dialer
+        self._flows = flows
+
+    async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:
+        """Return a connection; before anything is sent it carries what the request's context says."""
+        connection = await super().connect(req, traces, timeout)
+        carrier, transport = _carried.get(), connection.transport
+        shown = transport.get_extra_info("socket") if transport is not None else None
+        sock = self._flows.made(shown.fileno()) if self._flows and shown else None
+        if carrier is not None and sock is not None:
+            carrier.through(sock)
+            connection.add_callback(partial(carrier.leave, sock))
+        return connection
 
     async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
         while (kept := await super()._get(key, traces)) is not None:
@@ -123,7 +169,7 @@ class Connector(aiohttp.TCPConnector):
                 port=end.port,
                 proto=0,
                 flags=socket.AI_NUMERICHOST,
-                family=socket.AF_INET6 if ":" in end.host else socket.AF_INET,
+                family=_family(end.host),
             )
             for end in await self._dialer.endpoints(host, port)
         ]
@@ -137,3 +183,7 @@ class _NoResolver(AbstractResolver):
 
     async def close(self) -> None:
         """There is nothing to close."""
+
+
+def _family(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET

@@ -1,41 +1,43 @@
 """The backhaul as the rooms see it: ask for a share, say what moved, and be told what the link can carry.
 
-It owns the link's view, the open shares and the pacers; nobody else changes them. Capacity is what it was told (by the
-settings, or by whoever set the link); without a figure nothing is paced and calls get a cautious budget.
+A room says what it is about to take or to send, and waits until it may; `steering` sees to it that what all of them take
+together is what the link carries. Nobody else changes what is known of the link.
 """
 
 import asyncio
-from collections import Counter, deque
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+import socket
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Protocol
 
-import structlog
-
-from gateway.backhaul.sensing.state import (
-    CarrierChanged,
-    Evidence,
-    LinkState,
-    LinkView,
-    ProbeFailed,
-    Progressed,
-    Stalled,
-    step,
-)
-from gateway.backhaul.shaping.pacer import Pacer
+from gateway.backhaul.sensing.figures import LinkFigures
+from gateway.backhaul.sensing.flows import Flows
+from gateway.backhaul.sensing.samples import CounterSample, FlowSample
+from gateway.backhaul.sensing.samples import Way as Direction
+from gateway.backhaul.sensing.silence import Lately, is_expected, look
+from gateway.backhaul.sensing.state import LinkState
+from gateway.backhaul.sensing.watch import Peer, Probe
+from gateway.backhaul.sharing.admission import SURE_CONFIDENCE, Admission, Need, admit, needs_bps
+from gateway.backhaul.sharing.calls import CallBudget, begin
+from gateway.backhaul.sharing.calls import step as step_call
 from gateway.backhaul.sharing.classes import TrafficClass
+from gateway.backhaul.sharing.policy import Policy
 from gateway.backhaul.sharing.shares import Capacity, divide
+from gateway.backhaul.sharing.tenants import NOBODY, tenant_of
+from gateway.backhaul.steering import Flow, Steering
+from gateway.backhaul.ways.ways import Way, Ways
 from gateway.clock import Clock
 
 CALL_WANTS_BPS = 800_000  # one 640×480 picture at 700 kb/s, its voice and their headers, one direction
 CALL_UNKNOWN_BPS = 300_000  # budget where no capacity is known: holds on all but the weakest 4G
-CARRIER_POLL_S = 1.0
-PROBE_PAUSE_S = 1.0
-PROBE_EACH_MAX = 2  # of those configured, those last heard of, and those last asked for in vain
+BUDGET_EVERY_S = 0.2
+PROVES_RATIO = 1.5  # a call may find out so much more than the link has carried so far, while no queue grows
+_ORDER = MappingProxyType({each: place for place, each in enumerate(TrafficClass)})
 
-Peer = tuple[str, int]
-Probe = Callable[[Peer], Coroutine[None, None, bool]]
-_log = structlog.get_logger("backhaul")
+__all__ = ["Backhaul", "Budget", "LinkStatus", "Moved", "Peer", "Probe", "Share"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,39 +66,60 @@ class Moved:
     up_bytes: int
 
 
+class Book(Protocol):
+    """Where what crossed is written down, for whom."""
+
+    def count(
+        self, tenant: str, traffic_class: TrafficClass, *, down_bytes: int = 0, up_bytes: int = 0, device: str = ""
+    ) -> None:
+        """Count bytes over the link."""
+        ...
+
+
 class Share:
     """A claim on the link in one class, while it is open."""
 
-    def __init__(self, backhaul: "Backhaul", traffic_class: TrafficClass) -> None:
+    def __init__(self, backhaul: "Backhaul", number: int, flow: Flow) -> None:
         self._backhaul = backhaul
-        self.traffic_class = traffic_class
-        self._former: list[TrafficClass] = []  # what still waits in one must not find it closed
+        self._number = number
+        self._flow = flow
+
+    @property
+    def traffic_class(self) -> TrafficClass:
+        """The class it is of now."""
+        return self._flow.traffic_class
 
     def rise(self, traffic_class: TrafficClass) -> None:
         """Belong to this class from the next bytes on, if it is served before the one so far."""
-        order = list(TrafficClass)
-        if order.index(traffic_class) < order.index(self.traffic_class):
-            self._former.append(self.traffic_class)
-            self.traffic_class = traffic_class
-            self._backhaul.hold(traffic_class)
+        if _ORDER[traffic_class] < _ORDER[self._flow.traffic_class]:
+            self._flow.traffic_class = traffic_class
+            self._backhaul.flows.rise(self._number, traffic_class)
+            self._backhaul.steering.changed()
+            self._backhaul.has_changed()
 
-    def settle(self) -> None:
-        """Let go of the classes it has risen from."""
-        while self._former:
-            self._backhaul.let_go(self._former.pop())
+    def through(self, sock: socket.socket) -> None:
+        """Be carried by this socket from now on, with the marks of its class."""
+        self._backhaul.flows.through(self._number, sock, self._flow.traffic_class)
+
+    def leave(self, sock: socket.socket) -> None:
+        """Be carried by it no more."""
+        self._backhaul.flows.leave(self._number, sock)
 
     async def take_down(self, size_bytes: int) -> None:
-        """Return when `size_bytes` from the far side may be taken in, one piece after another; counts them."""
-        self.settle()
-        await self._backhaul.pace(self.traffic_class, down_bytes=size_bytes)
+        """Return when the next piece may be read, after one of `size_bytes` has come; counts them."""
+        self.moved(down_bytes=size_bytes)
+        await self._backhaul.wait_allowed(self._flow)
+        await self._backhaul.steering.take_down(self._number, size_bytes)
 
     async def take_up(self, size_bytes: int) -> None:
         """Return when `size_bytes` may be sent to the far side; counts them."""
-        await self._backhaul.pace(self.traffic_class, up_bytes=size_bytes)
+        await self._backhaul.wait_allowed(self._flow)
+        await self._backhaul.steering.take_up(self._number, size_bytes)
+        self.moved(up_bytes=size_bytes)
 
     def moved(self, *, down_bytes: int = 0, up_bytes: int = 0) -> None:
-        """Count bytes that crossed without being paced (a call's media)."""
-        self._backhaul.count(self.traffic_class, down_bytes, up_bytes)
+        """Count bytes that crossed (a call's media are not paced)."""
+        self._backhaul.count(self._flow, down_bytes, up_bytes)
 
 
 class Backhaul:
@@ -110,79 +133,106 @@ class Backhaul:
         carrier: Callable[[], bool],
         probe: Probe,
         peers: tuple[Peer, ...] = (),
+        ways: Sequence[Way] = (),
         call_wants_bps: int = CALL_WANTS_BPS,
+        policy: Policy = Policy(),  # noqa: B008 - frozen
+        counters: Callable[[], CounterSample] | None = None,
+        marks: bool = True,
+        measured: bool = False,
     ) -> None:
+        """Make it; with a `capacity`, that is believed; else it is `measured`, or nothing is paced."""
         self._clock = clock
-        self._carrier = carrier
-        self._probe = probe
-        self._capacity = capacity
+        self.ways = Ways(clock, ways or (Way("", carrier, probe),), peers=peers, on_change=self._tell)
+        self.flows = Flows(clock, marks=marks)
+        self.flows.bind = self.ways.bind
+        self.steering = Steering(
+            clock,
+            self.flows,
+            counters=counters,
+            policy=policy,
+            told=capacity,
+            measures=measured,
+            call_wants_bps=call_wants_bps,
+        )
         self._call_wants_bps = call_wants_bps
-        self._view = LinkView(since_s=clock.now_s())
-        self._open: Counter[TrafficClass] = Counter()
-        self._down: Counter[TrafficClass] = Counter()
-        self._up: Counter[TrafficClass] = Counter()
-        self._pacers = {(each, way): self._pacer(each, way) for each in TrafficClass for way in ("down", "up")}
-        self._configured = deque(peers)
-        self._heard: deque[Peer] = deque(maxlen=PROBE_EACH_MAX)  # who answered, the latest last
-        self._wanted: deque[Peer] = deque(maxlen=PROBE_EACH_MAX)  # who was asked for and did not answer
+        self._budgets: dict[Direction, CallBudget] = {}
+        self._opened = 0  # so far: the number of the next flow
+        self._moved = {each: [0, 0] for each in TrafficClass}
         self._changed: set[asyncio.Event] = set()
-        self._doubt = asyncio.Event()
+        self._calls = asyncio.Event()
+        self._held: dict[TrafficClass, asyncio.Event] = {}
+        self.book: Book | None = None
+        self._lately = Lately()
+        self.steering.lookers.append(self._look)
 
     async def run(self) -> None:
-        """Watch the carrier, and probe while the link is in doubt; until cancelled."""
+        """Watch the link, steer what crosses it, and keep the calls' budgets; until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._watch_carrier(), name="backhaul carrier")
-            tasks.create_task(self._probe_in_doubt(), name="backhaul probe")
+            tasks.create_task(self.ways.run(), name="backhaul ways")
+            tasks.create_task(self.steering.run(), name="backhaul steering")
+            tasks.create_task(self._keep_budgets(), name="backhaul budgets")
 
     def status(self) -> LinkStatus:
         """Return what the link does now."""
-        return LinkStatus(self._view.state, self._view.told_by, self._view.since_s, self._capacity)
+        view = self.ways.watch.view
+        return LinkStatus(view.state, view.told_by, view.since_s, self._capacity())
 
     @property
     def is_down(self) -> bool:
         """Whether it is known that nothing can cross now."""
-        return self._view.state is LinkState.DOWN
+        return self.ways.watch.is_down
+
+    def figures(self) -> LinkFigures:
+        """Return what is known of the link now, each figure with how sure it is."""
+        return self.steering.figures()
 
     def moved(self) -> dict[TrafficClass, Moved]:
         """Return the bytes each class has carried."""
-        return {each: Moved(self._down[each], self._up[each]) for each in TrafficClass}
+        return {each: Moved(*moved) for each, moved in self._moved.items()}
 
     def open_shares(self) -> dict[TrafficClass, int]:
         """Return how many shares of each class are open."""
-        return {each: self._open[each] for each in TrafficClass}
+        found = Counter(flow.traffic_class for flow in self.steering.open.values())
+        return {each: found[each] for each in TrafficClass}
 
     @contextmanager
-    def share(self, traffic_class: TrafficClass) -> Iterator[Share]:
-        """Hold a share of the link in a class."""
-        share = Share(self, traffic_class)
-        self.hold(traffic_class)
+    def share(self, traffic_class: TrafficClass, device: str = "") -> Iterator[Share]:
+        """Hold a share of the link in a class, for a device of the village, or for the box itself."""
+        self._opened += 1
+        number = self._opened
+        flow = Flow(traffic_class, self.tenant_of(device), device)
+        self.steering.opened(number, flow)
+        self.has_changed()
         try:
-            yield share
+            yield Share(self, number, flow)
         finally:
-            share.settle()
-            self.let_go(share.traffic_class)
+            self.steering.closed(number)
+            self.has_changed()
 
-    def hold(self, traffic_class: TrafficClass) -> None:
-        """Count one more share of a class."""
-        self._open[traffic_class] += 1
-        self._tell()
+    def tenant_of(self, device: str) -> str:
+        """Return whose a device is."""
+        tenants = self.steering.policy.tenants
+        return tenant_of(device, tenants) if tenants else NOBODY
 
-    def let_go(self, traffic_class: TrafficClass) -> None:
-        """Count one share of a class less."""
-        self._open[traffic_class] -= 1
+    def has_changed(self) -> None:
+        """Tell that the shares are not what they were."""
+        if self.open_shares()[TrafficClass.REALTIME]:
+            self._calls.set()
         self._tell()
 
     def call_budget(self) -> Budget:
         """Return what each open call may use; with none open, what the next would get."""
-        calls = max(self._open[TrafficClass.REALTIME], 1)
-        if self._capacity is None:
-            return Budget(CALL_UNKNOWN_BPS // calls, CALL_UNKNOWN_BPS // calls)
-        in_use = {**self._open, TrafficClass.REALTIME: calls}
-        down, up = (
-            divide(bps, in_use, calls * self._call_wants_bps)[TrafficClass.REALTIME]
-            for bps in (self._capacity.down_bps, self._capacity.up_bps)
+        calls = max(self.open_shares()[TrafficClass.REALTIME], 1)
+        down_bps, up_bps = (
+            self._budgets[way].bps if way in self._budgets else self._call_share_bps(way, calls) for way in Direction
         )
-        return Budget(down // calls, up // calls)
+        return Budget(down_bps, up_bps)
+
+    def admission(self) -> Admission:
+        """Return whether one more call fits, how well, and in what words."""
+        calls, budget = self.open_shares()[TrafficClass.REALTIME], self.call_budget()
+        need = Need(needs_bps(budget.down_bps), needs_bps(budget.up_bps))
+        return admit(self.figures(), [need] * calls, self.steering.policy)
 
     async def changes(self) -> AsyncGenerator[LinkStatus, None]:
         """Yield the status now, and again each time it or a budget may have changed."""
@@ -198,88 +248,100 @@ class Backhaul:
 
     def tell_capacity(self, capacity: Capacity | None) -> None:
         """Take a figure for what the link can carry."""
-        self._capacity = capacity
+        self.steering.tell(capacity)
         self._tell()
 
     def progressed(self, peer: Peer) -> None:
         """Take note that bytes came in from `peer`."""
-        _put_last(self._heard, peer)
-        self._learn(Progressed())
+        self.ways.watch.progressed(peer)
 
     def stalled(self, peer: Peer, since_s: float) -> None:
         """Take note that nothing came from `peer` since `since_s` (monotonic)."""
-        _put_last(self._wanted, peer)
-        self._learn(Stalled(since_s))
+        self.ways.stalled(peer, since_s)
 
     def wanted(self, peer: Peer) -> None:
         """Take note that somebody asks for `peer` while the link is down: the next probe asks it too."""
-        _put_last(self._wanted, peer)
+        self.ways.watch.wanted(peer)
 
-    async def pace(self, traffic_class: TrafficClass, *, down_bytes: int = 0, up_bytes: int = 0) -> None:
-        """Return when these bytes may pass in their class; counts them."""
-        if down_bytes:
-            await self._pacers[traffic_class, "down"].take(down_bytes)
-        if up_bytes:
-            await self._pacers[traffic_class, "up"].take(up_bytes)
-        self.count(traffic_class, down_bytes, up_bytes)
+    def hold(self, traffic_class: TrafficClass, *, held: bool) -> None:
+        """Let a class wait, or go on."""
+        if held:
+            self._held.setdefault(traffic_class, asyncio.Event())
+        elif traffic_class in self._held:
+            self._held.pop(traffic_class).set()
 
-    def count(self, traffic_class: TrafficClass, down_bytes: int, up_bytes: int) -> None:
-        """Add to the account of a class."""
-        self._down[traffic_class] += down_bytes
-        self._up[traffic_class] += up_bytes
+    async def wait_allowed(self, flow: Flow) -> None:
+        """Return when the class of a flow is not held."""
+        while (held := self._held.get(flow.traffic_class)) is not None:
+            await held.wait()
 
-    def _pacer(self, traffic_class: TrafficClass, way: str) -> Pacer:
-        def rate_bps() -> int | None:
-            if self._capacity is None:
-                return None
-            capacity_bps = self._capacity.down_bps if way == "down" else self._capacity.up_bps
-            calls_want_bps = self._open[TrafficClass.REALTIME] * self._call_wants_bps
-            return divide(capacity_bps, self._open, calls_want_bps)[traffic_class]
+    def count(self, flow: Flow, down_bytes: int, up_bytes: int) -> None:
+        """Write down what has crossed for a flow."""
+        moved = self._moved[flow.traffic_class]
+        moved[0] += down_bytes
+        moved[1] += up_bytes
+        self.steering.counted(flow, down_bytes, up_bytes)
+        if self.book is not None:
+            self.book.count(
+                flow.tenant, flow.traffic_class, down_bytes=down_bytes, up_bytes=up_bytes, device=flow.device
+            )
 
-        return Pacer(rate_bps, self._clock.now_s)
+    def _look(self, carried: CounterSample, samples: Sequence[FlowSample]) -> None:
+        """Let the watch know whether what should come does."""
+        self._lately = look(self._lately, samples)
+        due = is_expected(self._lately, samples, carried.at_s) or any(
+            each.traffic_class is TrafficClass.REALTIME or each.dials for each in self.steering.open.values()
+        )
+        self.ways.watch.counted(carried.down_bytes, expected=due)
 
-    def _learn(self, evidence: Evidence) -> None:
-        before = self._view.state
-        self._view = step(self._view, evidence, self._clock.now_s())
-        if self._view.state is before:
-            return
-        _log.info("link.changed", state=self._view.state.value, told_by=self._view.told_by)
-        if self._view.state is LinkState.UP:
-            self._doubt.clear()
+    def _capacity(self) -> Capacity | None:
+        """Return the figure for pages: told, or measured in both directions."""
+        if self.steering.told is not None:
+            return self.steering.told
+        figures = self.figures()
+        down, up = figures.down.capacity_bps, figures.up.capacity_bps
+        return Capacity(int(down.value), int(up.value)) if down is not None and up is not None else None
+
+    def _call_share_bps(self, way: Direction, calls: int) -> int:
+        """Return one call's part of what the link carries, as far as that is known."""
+        told = self.steering.told
+        estimate = (self.figures().down if way is Direction.DOWN else self.figures().up).capacity_bps
+        if told is None and estimate is None:
+            return CALL_UNKNOWN_BPS // calls
+        in_use = {**self.open_shares(), TrafficClass.REALTIME: calls}
+        if told is not None:
+            carries_bps = told.down_bps if way is Direction.DOWN else told.up_bps
         else:
-            self._doubt.set()
-        self._tell()
+            assert estimate is not None
+            carries_bps = int(estimate.value)
+            if estimate.confidence < SURE_CONFIDENCE:  # it carries at least that: more is found out by trying
+                carries_bps = max(int(carries_bps * PROVES_RATIO), CALL_UNKNOWN_BPS)
+        return divide(carries_bps, in_use, calls * self._call_wants_bps)[TrafficClass.REALTIME] // calls
+
+    async def _keep_budgets(self) -> None:
+        while True:
+            await self._calls.wait()
+            calls = self.open_shares()[TrafficClass.REALTIME]
+            before = self.call_budget()
+            if not calls or self.steering.told is not None:
+                self._budgets.clear()
+                self._calls.clear()
+            else:
+                self._step_budgets(calls)
+            if self.call_budget() != before:
+                self._tell()
+            await asyncio.sleep(BUDGET_EVERY_S)
+
+    def _step_budgets(self, calls: int) -> None:
+        now_s = self._clock.now_s()
+        for way in Direction:
+            share_bps = self._call_share_bps(way, calls)
+            known = self._budgets.get(way)
+            queueing_s = self.steering.queueing_s(way)
+            self._budgets[way] = (
+                begin(now_s, share_bps) if known is None else step_call(known, now_s, share_bps, queueing_s)
+            )
 
     def _tell(self) -> None:
         for changed in self._changed:
             changed.set()
-
-    async def _watch_carrier(self) -> None:
-        while True:
-            self._learn(CarrierChanged(self._carrier()))
-            await asyncio.sleep(CARRIER_POLL_S)
-
-    async def _probe_in_doubt(self) -> None:
-        while True:
-            await self._doubt.wait()
-            if self._view.carrier and not await self._any_answers():
-                self._learn(ProbeFailed())
-            await asyncio.sleep(PROBE_PAUSE_S)
-
-    async def _any_answers(self) -> bool:
-        """Ask the peers last heard of, all at once; any answer, a refusal too, is progress."""
-        self._configured.rotate(-1)
-        configured = list(self._configured)[:PROBE_EACH_MAX]
-        peers = dict.fromkeys([*configured, *self._heard, *self._wanted])
-        async with asyncio.TaskGroup() as tasks:
-            asked = [tasks.create_task(self._probe(peer), name="backhaul probe peer") for peer in peers]
-        answered = any(each.result() for each in asked)
-        if answered:
-            self._learn(Progressed())
-        return answered
-
-
-def _put_last(peers: deque[Peer], peer: Peer) -> None:
-    if peer in peers:
-        peers.remove(peer)
-    peers.append(peer)

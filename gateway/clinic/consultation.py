@@ -118,6 +118,8 @@ class Consultation:
             raise
         finally:
             self._joining -= 1
+        for each in peer.leg.wire.sockets() if peer.leg else ():
+            self._backhaul.flows.mark(each, TrafficClass.REALTIME)
         self._seat(place, socket)
         self._vacate(place)
         place.peer, place.voice = peer, voice
@@ -149,6 +151,15 @@ class Consultation:
             if place.peer is None or not place.peer.is_connected:
                 self._vacate(place)
             self.settle()
+
+    def move(self) -> None:
+        """Have the far party's media find the box by the link's new way: it will not come back by the old one."""
+        place = self._places["doctor"]
+        if place.peer is not None:
+            self._vacate(place)
+            if place.socket is not None:
+                place.socket.say(AGAIN)
+        self.settle()
 
     def beat(self) -> None:
         """Do what is due: caps, reports, counting, and letting go of who is gone."""

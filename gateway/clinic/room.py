@@ -202,9 +202,16 @@ class ClinicRoom:
             del self._consultations[name]
 
     async def _follow_link(self) -> None:
+        ways = self._backhaul.ways
+        before = ways.active
         async for _ in self._backhaul.changes():
+            cut = before != ways.active and not ways.carries(before)
+            before = ways.active
             for consultation in self._consultations.values():
-                consultation.settle()
+                if cut:
+                    consultation.move()
+                else:
+                    consultation.settle()
 
     async def _beat(self) -> None:
         while True:

@@ -12,7 +12,7 @@ from typing import Protocol
 import aiohttp
 from yarl import URL
 
-from gateway.backhaul.dialer import Connector, Dialer, UnreachableError
+from gateway.backhaul.dialer import Connector, Dialer, UnreachableError, carrying
 from gateway.backhaul.link import Backhaul, Share
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.clock import Clock
@@ -102,7 +102,7 @@ class HttpMarketplace:
     async def start(self) -> None:
         """Be ready to deliver; nothing is dialled yet."""
         self._session = aiohttp.ClientSession(
-            connector=Connector(self._dialer, connections_max=2),
+            connector=Connector(self._dialer, flows=self._backhaul.flows, connections_max=2),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             timeout=aiohttp.ClientTimeout(
@@ -126,7 +126,7 @@ class HttpMarketplace:
             raise NotDelivered(is_silent=False, reason="stopped")
         body = await asyncio.to_thread(lambda: compress(write_batch(batch)))
         heard = _Heard(self._backhaul, self._peer, self._clock)
-        with self._backhaul.share(TrafficClass.INTERACTIVE) as share:
+        with self._backhaul.share(TrafficClass.INTERACTIVE) as share, carrying(share):
             try:
                 async with asyncio.timeout(self._limits.total_s):
                     coded, coding = await self._exchange(self._session, body, share, heard)

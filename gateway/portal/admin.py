@@ -23,6 +23,8 @@ from gateway.portal.coding import code_response
 from gateway.portal.environment import environment
 from gateway.portal.figures import figures, plain
 from gateway.portal.guards import guard
+from gateway.portal.link_desk import LinkDesk
+from gateway.portal.link_metrics import link_document
 from gateway.portal.link_words import in_words
 from gateway.portal.metrics import process_registry, registry
 from gateway.portal.origins import SAFE_METHODS, came_from_here, host_name
@@ -39,6 +41,7 @@ def admin_application(
     desk = AdminDesk(view, Statics(), frozenset(host.lower() for host in allowed_hosts))
     made = web.Application(client_max_size=65_536, middlewares=[desk.meet])
     made.on_startup.append(desk.load)
+    made.on_shutdown.append(desk.link_desk.close)
     made.add_routes([*desk.routes(), *extra])
     return made
 
@@ -52,6 +55,7 @@ class AdminDesk:
         self._allowed_hosts = allowed_hosts
         self._box = registry(view)
         self._process = process_registry()
+        self.link_desk = LinkDesk(view, statics)
 
     async def load(self, application: web.Application) -> None:
         """Read what the page is made of."""
@@ -66,6 +70,7 @@ class AdminDesk:
             web.get("/readyz", self._readiness),
             web.get("/status.json", self._status),
             web.get("/metrics", self._metrics),
+            *self.link_desk.routes(),
             *self._statics.routes(),
         ]
 
@@ -101,6 +106,7 @@ class AdminDesk:
                     "told_by": status.told_by,
                     "capacity": plain(status.capacity),
                     "moved": plain({each.value: moved for each, moved in self._view.moved().items()}),
+                    **link_document(self._view.watch()),
                 },
                 "web": plain(self._view.web()),
                 "market": plain(self._view.market()),
@@ -144,6 +150,7 @@ class AdminDesk:
     def _load(self) -> None:
         self._statics.load()
         apology.load()
+        self.link_desk.load()
         for language in LANGUAGES:
             for name in ("pieces.html", "status.html"):
                 environment(language.tag).get_template(name)

@@ -8,8 +8,8 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from gateway import __version__
-from gateway.backhaul.sensing.state import LinkState
 from gateway.portal.figures import Figure, figures
+from gateway.portal.link_metrics import link_metrics
 from gateway.portal.view import BoxView
 
 
@@ -24,7 +24,7 @@ class BoxCollector(Collector):
         yield InfoMetricFamily("tambo_build", "The program that runs.", {"version": __version__})
         yield GaugeMetricFamily("tambo_tasks", "Tasks of the event loop.", value=len(asyncio.all_tasks()))
         yield self._parts()
-        yield from self._link()
+        yield from link_metrics(self._view)
         rooms = (("web", self._view.web()), ("market", self._view.market()), ("clinic", self._view.clinic()))
         for room, record in rooms:
             yield from (_family(figure) for figure in figures(room, record))
@@ -38,25 +38,6 @@ class BoxCollector(Collector):
         for part in self._view.parts():
             ready.add_metric([part.name], float(part.ready))
         return ready
-
-    def _link(self) -> Iterable[Metric]:
-        status = self._view.link()
-        state = GaugeMetricFamily("tambo_link_state", "1 for the state the link is in.", labels=["state"])
-        for each in LinkState:
-            state.add_metric([each.value], float(status.state is each))
-        yield state
-        if status.capacity:
-            capacity = GaugeMetricFamily(
-                "tambo_link_capacity_bytes_per_second", "What the link is taken to carry.", labels=["way"]
-            )
-            capacity.add_metric(["down"], status.capacity.down_bps / 8)
-            capacity.add_metric(["up"], status.capacity.up_bps / 8)
-            yield capacity
-        moved = CounterMetricFamily("tambo_link_moved_bytes", "Bytes carried over the link.", labels=["class", "way"])
-        for traffic_class, each_moved in self._view.moved().items():
-            moved.add_metric([traffic_class.value, "down"], each_moved.down_bytes)
-            moved.add_metric([traffic_class.value, "up"], each_moved.up_bytes)
-        yield moved
 
 
 def registry(view: BoxView) -> CollectorRegistry:

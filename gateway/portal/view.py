@@ -9,7 +9,9 @@ from typing import Literal, Protocol
 
 from aiohttp import web
 
-from gateway.backhaul.link import LinkStatus, Moved
+from gateway.backhaul.account.history import History
+from gateway.backhaul.link import Budget, LinkStatus, Moved
+from gateway.backhaul.sensing.figures import LinkFigures
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.market.order import Order
 from gateway.market.records import OrderView, Recorded
@@ -95,11 +97,73 @@ class Part:
     reason: str
 
 
+class Crossing(Protocol):
+    """Bytes of one tenant: over the link, and served here without it."""
+
+    @property
+    def down_bytes(self) -> int: ...
+    @property
+    def up_bytes(self) -> int: ...
+    @property
+    def local_bytes(self) -> int: ...
+
+
+class TenantUse(Protocol):
+    """What one tenant had of the link this month."""
+
+    @property
+    def tenant(self) -> str: ...
+    @property
+    def link_bytes(self) -> Crossing: ...
+    @property
+    def congested_minutes(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """How much data is left until the allowance begins anew, and the date on which it ends at this pace, if it does."""
+
+    left_bytes: int
+    allowed_bytes: int
+    ends_wall_s: float | None = None
+    renews_wall_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What the box served this month without the link, and its price over it, where a price is set."""
+
+    size_bytes: int
+    price_minor: int | None = None
+    currency: str = ""
+
+
+class LinkWatch(Protocol):
+    """What is known and kept of the link beyond its state: asked for at each look, so each answers at once.
+
+    `calls` counts the consultations that are open; `call_budget` is what each has, or the next would get. `tenants` are
+    this month's, without names where there is one only. `pause_bulk` holds the bulk class back for so many seconds from
+    now, 0 lets it go on at once; it ends by itself. `probes_bytes` is what measuring has cost since the start.
+    """
+
+    @property
+    def history(self) -> History: ...
+    def figures(self) -> LinkFigures: ...
+    def calls(self) -> int: ...
+    def call_budget(self) -> Budget: ...
+    def tenants(self) -> Sequence[TenantUse]: ...
+    def allowance(self) -> Allowance | None: ...
+    def saved(self) -> Saved | None: ...
+    def probes_bytes(self) -> int: ...
+    def bulk_paused_s(self) -> float: ...
+    def pause_bulk(self, seconds: float) -> None: ...
+
+
 class BoxView(Protocol):
     """The box as its technician sees it: frozen records, asked for at each look.
 
     `web`, `market` and `clinic` return their room's statistics, a frozen dataclass; None where there is no such room.
-    `warmed` returns each site's run to keep its pages ready, under way or the last.
+    `warmed` returns each site's run to keep its pages ready, under way or the last; `watch` what the link's page shows.
     """
 
     def parts(self) -> Sequence[Part]: ...
@@ -109,3 +173,4 @@ class BoxView(Protocol):
     def market(self) -> object | None: ...
     def clinic(self) -> object | None: ...
     def warmed(self) -> Sequence[Run]: ...
+    def watch(self) -> LinkWatch | None: ...

@@ -88,7 +88,7 @@ class Doors:
         reads = request.method in {"GET", "HEAD"}
         url = site.url(target, bare=bare_query(request._message.path), reads=reads)
         ask = replace(_ask(request, url, moved, site.name), rules=site.query)
-        return await self._answer(request, ask, self._route(site))
+        return await self._answer(request, ask, replace(self._route(site), device=_device(request)))
 
     async def proxy(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request of a browser that has this box as its proxy.
@@ -106,11 +106,12 @@ class Doors:
         if _ends_here(request.method, fields):
             return await self._options(request)
         way = self._proxy_way
-        route = Route(way.client, TrafficClass.WEB, way.early, pictures=pictures_by_proxy(self._sites, url))
+        pictures = pictures_by_proxy(self._sites, url)
+        route = Route(way.client, TrafficClass.WEB, way.early, pictures=pictures, device=_device(request))
         return await self._answer(request, _ask(request, url, fields, PROXY), route)
 
     async def _answer(self, request: web.BaseRequest, ask: Ask, route: Route) -> web.StreamResponse:
-        device = request.remote or ""
+        device = route.device
         if self._busy[device] >= self._means.limits.device_requests_max:
             raise NoCapacity(N_("This device asks for too much at once."))
         self._busy[device] += 1
@@ -164,6 +165,10 @@ def pictures_by_proxy(sites: Sequence[Site], url: str) -> Policy:
     host, _ = peer_of(url)
     allowed = {site.pictures for site in sites if host in site.hosts or same_origin(f"{site.origin}/", url)}
     return allowed.pop() if len(allowed) == 1 else Policy("off")
+
+
+def _device(request: web.BaseRequest) -> str:
+    return request.remote or ""
 
 
 def _ask(request: web.BaseRequest, url: str, fields: Fields, site: str) -> Ask:

@@ -131,7 +131,7 @@ class Exchange:
         held = own_conditions(ask.fields) if stored is None else ()
         others = self._others if stored is None else ()
         errand = Errand(ask, route.client, route.traffic_class, stored, validate, tell, held=held, others=others)
-        return self._slicing.with_slice(errand)
+        return self._slicing.with_slice(replace(errand, device=route.device))
 
     async def _direct(self, why: Forwarded, stored: StoredResponse | None) -> web.StreamResponse:
         try:

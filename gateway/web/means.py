@@ -36,6 +36,7 @@ class Route:
     origin: str | None = None
     pictures: Policy = Policy()  # noqa: RUF009 - frozen
     banner: bool = False  # a page says how old it is while the link is down
+    device: str = ""  # whose request it is; empty: the box's own
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,14 @@ Source: RFC 9110 §9.3.6, RFC 9112 §9.6 (half-close).
 
 import asyncio
 import errno
-from collections.abc import Awaitable, Callable
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 from aiohttp import web
 
-from gateway.backhaul.dialer import Dialer, RefusedError, UnreachableError
-from gateway.backhaul.link import Backhaul
+from gateway.backhaul.dialer import Dialer, RefusedError, UnreachableError, connect
+from gateway.backhaul.link import Backhaul, Share
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.clock import Clock
 from gateway.errors import N_, LinkDown, NoCapacity, NotAllowed, OriginFault
@@ -44,6 +46,14 @@ class _Side:
     def abort(self) -> None:
         """Close at once, so that the other end does not take it for the proper end."""
         reset(self.writer.transport)
+
+
+class _Far(_Side):
+    """The end in the world."""
+
+    def __init__(self, sock: socket.socket, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        super().__init__(reader, writer)
+        self.sock = sock
 
 
 class Tunnels:
@@ -85,7 +95,7 @@ class Tunnels:
             far = await self._dial(host, port, link)
             try:
                 response = await send_tunnel_head(request)
-                await self._carry(_taken_over(request), far, link)
+                await self._carry(_taken_over(request), far, link, request.remote or "")
                 return response
             finally:
                 far.close()
@@ -99,7 +109,7 @@ class Tunnels:
             if not idle.expired():
                 idle.reschedule(now)
 
-    async def _dial(self, host: str, port: int, link: Link) -> _Side:
+    async def _dial(self, host: str, port: int, link: Link) -> _Far:
         try:
             async with asyncio.timeout(self._connect_s):
                 return await self._first_of(host, port)
@@ -113,17 +123,18 @@ class Tunnels:
                 link.silent()
             raise OriginFault from exc
 
-    async def _first_of(self, host: str, port: int) -> _Side:
+    async def _first_of(self, host: str, port: int) -> _Far:
         """Connect to the first endpoint that can be had; only to those that the dialer names."""
         failure: OSError = UnreachableError("no endpoint")
         for end in await self._dialer.endpoints(host, port):
             try:
-                return _Side(*await asyncio.open_connection(end.host, end.port, limit=BUFFER_BYTES // 2))
+                sock = await connect(self._backhaul.flows, end)
+                return _Far(sock, *await asyncio.open_connection(sock=sock, limit=BUFFER_BYTES // 2))
             except OSError as exc:
                 failure = exc
         raise failure
 
-    async def _carry(self, near: _Side, far: _Side, link: Link) -> None:
+    async def _carry(self, near: _Side, far: _Far, link: Link, device: str) -> None:
         counters = self._counters
 
         def came(size_bytes: int) -> None:
@@ -134,7 +145,7 @@ class Tunnels:
             counters.tunnel_up_bytes += size_bytes
 
         try:
-            with self._backhaul.share(TrafficClass.WEB) as share:
+            with self._backhaul.share(TrafficClass.WEB, device) as share, _carried_by(share, far.sock):
                 async with asyncio.timeout(self._idle_s) as idle, asyncio.TaskGroup() as ways:
                     self._open.add(idle)
                     down = _Way(idle, self._idle_s, share.take_down, came)
@@ -147,6 +158,15 @@ class Tunnels:
             far.abort()
         finally:
             self._open.discard(idle)
+
+
+@contextmanager
+def _carried_by(share: Share, sock: socket.socket) -> Iterator[None]:
+    share.through(sock)
+    try:
+        yield
+    finally:
+        share.leave(sock)
 
 
 class _Way:

@@ -3,26 +3,40 @@
 Machines are noisy: rounds are interleaved, CPU is user + system time of the serving processes divided by the work done,
 and of several rounds the least counts. Peers are Debian's; where one is missing and cannot be installed, a sentence
 says so and the table does without it.
+
+    python -m tests.bench                  all of it
+    python -m tests.bench hits link        some parts
+    python -m tests.bench link constant    of the link, some groups
 """
 
 import asyncio
+import sys
 import tempfile
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from tests.bench.bytes_over_link import bytes_over_link
 from tests.bench.first_page import first_page
 from tests.bench.hits import hits
+from tests.bench.link.part import link
 from tests.bench.misses import misses
 from tests.bench.receipts import receipts
 from tests.bench.saver import saver
 
+PARTS = (hits, misses, bytes_over_link, saver, receipts, first_page)
 
-async def main() -> None:
-    """Run every part and print its table."""
-    for part in (hits, misses, bytes_over_link, saver, receipts, first_page):
+
+async def main(names: Sequence[str]) -> None:
+    """Run the named parts, or every one, and print their tables; a name that is no part is a group of the link's."""
+    groups = [name for name in names if name not in {"link", *(part.__name__ for part in PARTS)}]
+    chosen: list[Callable[[Path], Awaitable[str]]] = [part for part in PARTS if not names or part.__name__ in names]
+    if not names or groups or "link" in names:
+        chosen.append(partial(link, groups=groups))
+    for part in chosen:
         with tempfile.TemporaryDirectory(prefix="tambo-bench-") as folder:
             print(await part(Path(folder)), end="\n\n", flush=True)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(sys.argv[1:]))

@@ -45,7 +45,7 @@ def test_the_tree_keeps_every_contract(tree: Path) -> None:
         ("gateway/market/room.py", "import gateway.portal.portal", "No room imports the portal"),
         ("gateway/portal/portal.py", "import gateway.settings", "The portal does not read settings"),
         ("gateway/errors.py", "import gateway.backhaul.link", "The ground knows no room"),
-        ("gateway/backhaul/state.py", "import time", "Rules are pure"),
+        ("gateway/backhaul/sensing/state.py", "import time", "Rules are pure"),
         ("gateway/market/states.py", "import sqlite3", "Rules are pure"),
     ],
 )

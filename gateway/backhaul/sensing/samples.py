@@ -48,6 +48,7 @@ class FlowSample:
 
     at_s: float
     flow: int
+    peer: str  # whom it talks to: connections to one have one way
     received_bytes: int  # since it began
     unread_bytes: int  # have crossed, and wait in the kernel
     unsent_bytes: int  # not sent yet, or not acknowledged

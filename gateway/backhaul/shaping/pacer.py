@@ -22,6 +22,11 @@ class Pacer:
         self._filled_s: float | None = None
         self._turn = asyncio.Lock()
 
+    @property
+    def waits(self) -> bool:
+        """Whether somebody waits."""
+        return self._turn.locked()
+
     async def take(self, size_bytes: int) -> None:
         """Return when `size_bytes` more may pass."""
         async with self._turn:

@@ -44,7 +44,7 @@ async def direct(means: Means, request: web.BaseRequest, ask: Ask, route: Route,
     if ask.method == "GET" and first(ask.fields, "range") is not None:
         fields = as_it_was_asked(fields, ask.fields)
     async with AsyncExitStack() as stack:
-        share = stack.enter_context(means.backhaul.share(route.traffic_class))
+        share = stack.enter_context(means.backhaul.share(route.traffic_class, route.device))
         upload = None
         if ask.has_content:
             upload = Upload(

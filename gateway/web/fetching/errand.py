@@ -34,6 +34,7 @@ class Errand:
     tell: Tell | None = None  # who hears what the origin says before its answer (1xx)
     spec: Spec | None = None  # the slice that is asked for, if not the whole
     held: Fields = ()  # the browser's own conditions, where nothing is stored: a 304 is for it alone
+    device: str = ""  # whose errand it is; empty: the box's own
     others: Shelf = ()  # stored answers to other requests, of which a 304 may say that they answer this one
 
     @property

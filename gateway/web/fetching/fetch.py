@@ -198,7 +198,7 @@ class Fetches:
         if errand.spec:
             fields = as_slice(fields, errand.spec)
         async with AsyncExitStack() as stack:
-            share = stack.enter_context(self._backhaul.share(errand.traffic_class))
+            share = stack.enter_context(self._backhaul.share(errand.traffic_class, errand.device))
             fetch.over(share)
             requested_s = self._clock.wall_s()
             try:

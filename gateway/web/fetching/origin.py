@@ -12,7 +12,7 @@ that was reset for the end of a body without a length: `_watch` and `_cut_short`
 import asyncio
 import errno
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
-from gateway.backhaul.dialer import Connector, Dialer, Endpoint, RefusedError, UnreachableError
+from gateway.backhaul.dialer import Connector, Dialer, Endpoint, RefusedError, UnreachableError, carrying
 from gateway.backhaul.link import Backhaul, Share
 from gateway.clock import Clock
 from gateway.errors import N_, LinkDown, NotAllowed, OriginFault
@@ -35,7 +35,8 @@ CONNECTIONS_MAX = 256  # of the room to all origins
 PER_ORIGIN_MAX = 64  # more than one device may hold (`WebLimits.device_requests_max`, by default 48)
 FIELD_BYTES_MAX = 32_768
 FIELDS_MAX = 128
-READ_BYTES = 16_384  # a tenth of a second at 1.3 Mbit/s: what a paced link is asked for at once
+READ_BYTES = 2_896  # two segments: twice as much, and nothing more is taken from the kernel until it is used
+PIECE_BYTES = 16_384  # a tenth of a second at 1.3 Mbit/s: what is passed on at once
 TOLD_EVERY_S = 1.0  # how often the backhaul hears of progress
 
 _SOMEBODY_ANSWERED = {errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE}  # so the link works
@@ -74,10 +75,11 @@ class Reply:
         """
         content = self._response.content
         try:
-            while piece := await content.read(READ_BYTES):
+            while came := await content.readany():
                 self._link.heard()
-                await self._share.take_down(len(piece))
-                yield piece
+                for piece in in_pieces(came):
+                    await self._share.take_down(len(piece))
+                    yield piece
             fault = BodyBroken() if self._cut_short() else None
         except aiohttp.SocketTimeoutError:
             self._link.silent()
@@ -99,6 +101,15 @@ class Reply:
         """A body without a length ends with its connection, unless that was reset (RFC 9112 §8)."""
         closed = self._closed
         return self._ends_by_close and closed is not None and closed.done() and closed.exception() is not None
+
+
+def in_pieces(came: bytes) -> Iterator[bytes]:
+    """Yield what came, a piece after another."""
+    if len(came) <= PIECE_BYTES:
+        yield came
+        return
+    for at in range(0, len(came), PIECE_BYTES):
+        yield came[at : at + PIECE_BYTES]
 
 
 class Link:
@@ -136,7 +147,12 @@ class OriginClient:
     async def start(self) -> None:
         """Be ready to send."""
         self._session = aiohttp.ClientSession(
-            connector=Connector(self._dialer, connections_max=CONNECTIONS_MAX, per_host_max=PER_ORIGIN_MAX),
+            connector=Connector(
+                self._dialer,
+                flows=self._backhaul.flows,
+                connections_max=CONNECTIONS_MAX,
+                per_host_max=PER_ORIGIN_MAX,
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             skip_auto_headers=_AUTOMATIC,
@@ -144,7 +160,7 @@ class OriginClient:
             timeout=aiohttp.ClientTimeout(
                 total=None, sock_connect=self._deadlines.connect_s, sock_read=self._deadlines.silence_s
             ),
-            read_bufsize=READ_BYTES * 4,
+            read_bufsize=READ_BYTES,
             max_line_size=FIELD_BYTES_MAX,
             max_field_size=FIELD_BYTES_MAX,
             max_headers=FIELDS_MAX,
@@ -180,7 +196,7 @@ class OriginClient:
         share.moved(up_bytes=_size_bytes(fields) + len(url))
         data = upload.pieces() if upload else None
         try:
-            with telling(tell):
+            with telling(tell), carrying(share):
                 response = await self._session.request(
                     method, _as_written(url), headers=fields, data=data, allow_redirects=False
                 )

@@ -71,5 +71,5 @@ class Slicing:
     def pieced(self, stored: StoredResponse, here: Here | None = None) -> Pieced:
         """Return the body of an answer in parts, of which `here` is coming."""
         ask = replace(self.ask, method="GET", url=stored.url)
-        errand = Errand(ask, self.route.client, self.route.traffic_class)
+        errand = Errand(ask, self.route.client, self.route.traffic_class, device=self.route.device)
         return Pieced(stored, self.means.store, self.means.fetches, errand, here)

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.backhaul.sharing.classes import TrafficClass
-from gateway.backhaul.sharing.shares import INTERACTIVE_FLOOR_BPS, Capacity, divide
+from gateway.backhaul.sharing.policy import Policy
+from gateway.backhaul.sharing.shares import Capacity, divide
 
 REALTIME, INTERACTIVE, WEB, BULK = TrafficClass
 CAPACITY = st.integers(0, 200_000_000)
@@ -38,7 +39,7 @@ def test_no_share_falls_as_the_capacity_grows(
 @given(CAPACITY, IN_USE, WANTED)
 def test_orders_never_starve(capacity_bps: int, in_use: dict[TrafficClass, int], wanted_bps: int) -> None:
     shares = divide(capacity_bps, {**in_use, INTERACTIVE: 1}, wanted_bps)
-    assert shares[INTERACTIVE] >= min(capacity_bps, INTERACTIVE_FLOOR_BPS)
+    assert shares[INTERACTIVE] >= min(capacity_bps, Policy().interactive_floor_bps)
 
 
 @given(st.integers(100_000, 200_000_000), IN_USE, WANTED)

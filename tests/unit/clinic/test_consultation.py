@@ -27,6 +27,9 @@ class Wire:
         self.received_bytes = 0
         self.sent_bytes = 0
 
+    def sockets(self) -> list[object]:
+        return []
+
 
 class Leg:
     """A leg that notes what it is told."""
@@ -282,6 +285,22 @@ async def test_media_and_socket_both_gone_free_the_place_after_a_while(table: Ta
     table.room.beat()
     assert table.gone == [near]
     assert doctor.state()["others"] is False
+
+
+async def test_a_link_with_a_new_way_has_the_far_party_s_media_come_again_and_nobody_else_s(table: Table) -> None:
+    nurse_socket, nurse = await table.sit("nurse")
+    doctor_socket, doctor = await table.sit("doctor")
+    table.room.move()
+    assert table.gone == [doctor]
+    assert (doctor_socket.types()[-1], "again" in nurse_socket.types()) == ("again", False)
+    assert nurse_socket.state()["others"] is False
+    later = Socket()
+    table.room.resume("doctor", later)
+    assert later.types() == ["again"], "a page that has lost its socket too is asked at once"
+    await table.room.join("doctor", later, "offer by the new way")
+    Peer.made[-1].connect()
+    assert nurse.leg.fed is Peer.made[-1].leg
+    assert nurse_socket.state()["others"] is True
 
 
 async def test_a_connection_that_ends_is_asked_for_again(table: Table) -> None:

@@ -34,7 +34,7 @@ class Modem:
 
     def set(self, carrier: bool) -> None:
         self.carrier = carrier
-        self.backhaul._learn(CarrierChanged(carrier))
+        self.backhaul.ways.watch.learn(CarrierChanged(carrier))
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from gateway.listener import Listener
 from gateway.portal.admin import admin_application
 from gateway.portal.apology import render_error
 from gateway.portal.figures import figures
-from gateway.portal.view import Part
+from gateway.portal.view import LinkWatch, Part
 from gateway.units import Address
 from gateway.web.ahead.warm_plan import Progress
 from gateway.web.ahead.warm_record import Run, State
@@ -56,6 +56,9 @@ class FakeBox:
 
     def warmed(self) -> Sequence[Run]:
         return [Run("salud", State.SPENT, Progress(3, 9, 20, 1, 1_200_000, 2_000_000), 1_800_000_000.0)]
+
+    def watch(self) -> LinkWatch | None:
+        return None
 
 
 @pytest.fixture

@@ -54,7 +54,8 @@ class Site2:
         finally:
             self.fetching -= 1
         self.clock.pass_s(self.took_s)
-        self.backhaul.count(TrafficClass.BULK, self.cost_bytes, 0)
+        with self.backhaul.share(TrafficClass.BULK) as share:
+            share.moved(down_bytes=self.cost_bytes)
         path = step.url.removeprefix(ORIGIN)
         self.taken.append(path)
         return self.pages.get(path, Found())
@@ -102,8 +103,8 @@ async def night(folder: Path, *orders: WarmOrder, clock: HandClock | None = None
     warming = Warming(sites, site, backhaul, hand, folder / "warm.json", local=utc)
     with (
         patch("gateway.web.ahead.warm.LOOK_S", 0.01),
-        patch("gateway.backhaul.link.CARRIER_POLL_S", 0.01),
-        patch("gateway.backhaul.link.PROBE_PAUSE_S", 0.01),
+        patch("gateway.backhaul.sensing.watch.CARRIER_POLL_S", 0.01),
+        patch("gateway.backhaul.sensing.watch.WAVE_S", 0.01),
     ):
         async with asyncio.TaskGroup() as tasks:
             await warming.start()

@@ -1,0 +1,82 @@
+"""What one direction of the link carries, learned while it is full. Pure.
+
+Only a link with a queue shows its capacity: then it is what comes out. Without one, all that is known is that it carries
+at least what it carried. A figure falls quickly and rises slowly, and is worth less the older it is.
+"""
+
+from collections import deque
+
+from gateway.backhaul.sensing.figures import Estimate
+
+OVER_S = 0.6  # what comes out is measured over this: ten frames of a call, several turns of a radio
+FULL_RATIO = 0.5  # of the target queue: with so much of it the link is full
+FALL_S, RISE_S = 0.5, 2.0  # within which the figure follows
+SURE_AFTER_S = 3.0  # of a full link
+HALF_LIFE_S = 15.0  # of what was counted of losses
+SURE_PACKETS = 1_000  # by then a loss of a per cent is ten packets
+FADES_S = 600.0  # to a third of the confidence: a mobile link has changed by then
+
+
+class CapacityMeter:
+    """What one direction carries."""
+
+    def __init__(self) -> None:
+        self._carried: deque[tuple[float, int]] = deque()
+        self._bps: float | None = None
+        self._full_s = 0.0  # for how long it was seen full, up to `SURE_AFTER_S`
+        self._learned_s = float("-inf")
+
+    def feed(self, now_s: float, carried_bytes: int, queueing_s: float | None, target_s: float) -> None:
+        """Take all that was carried since the start, and how long the queue is."""
+        carried = self._carried
+        carried.append((now_s, carried_bytes))
+        while len(carried) > 2 and carried[1][0] <= now_s - OVER_S:
+            carried.popleft()
+        over_s = now_s - carried[0][0]
+        if over_s < OVER_S / 2:
+            return
+        out_bps = (carried_bytes - carried[0][1]) * 8 / over_s
+        passed_s = now_s - carried[-2][0]
+        if queueing_s is not None and queueing_s >= FULL_RATIO * target_s:
+            self._follow(out_bps, passed_s)
+            self._full_s = min(self._full_s + passed_s, SURE_AFTER_S)
+            self._learned_s = now_s
+        elif self._bps is None or out_bps > self._bps:
+            self._bps = out_bps
+            self._learned_s = now_s
+
+    def _follow(self, out_bps: float, passed_s: float) -> None:
+        if self._bps is None:
+            self._bps = out_bps
+        within_s = FALL_S if out_bps < self._bps else RISE_S
+        self._bps += (out_bps - self._bps) * min(1.0, passed_s / within_s)
+
+    def estimate(self, now_s: float) -> Estimate | None:
+        """Return what it carries; `None` where nothing was ever carried."""
+        if self._bps is None or not self._bps:
+            return None
+        age_s = now_s - self._learned_s
+        sure = 0.1 + 0.9 * self._full_s / SURE_AFTER_S
+        return Estimate(self._bps, sure / (1 + 2 * max(age_s, 0.0) / FADES_S), age_s)
+
+
+class LossMeter:
+    """What part of a call's packets never came, over the last half minute or so."""
+
+    def __init__(self) -> None:
+        self._expected = 0.0
+        self._lost = 0.0
+        self._fed_s: float | None = None
+
+    def feed(self, now_s: float, expected: int, lost: int) -> None:
+        """Take how many were due, and how many of them were lost."""
+        kept = 1.0 if self._fed_s is None else 0.5 ** (max(now_s - self._fed_s, 0.0) / HALF_LIFE_S)
+        self._expected = self._expected * kept + max(expected, 0)
+        self._lost = self._lost * kept + min(max(lost, 0), max(expected, 0))
+        self._fed_s = now_s
+
+    def estimate(self, now_s: float) -> Estimate | None:
+        """Return the ratio; `None` where no packet was ever counted."""
+        if self._fed_s is None or self._expected <= 0:
+            return None
+        return Estimate(self._lost / self._expected, min(1.0, self._expected / SURE_PACKETS), now_s - self._fed_s)

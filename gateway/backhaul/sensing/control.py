@@ -1,0 +1,159 @@
+"""How fast the box may take from the link now, so that a queue as short as can be keeps it busy. Pure.
+
+One direction. The rate stands for a window, rate × (base delay + target): what is under way at once. A window has its own
+clock: when the link slows down, it bounds the queue before anybody has measured anything. At each tick the rate moves by
+
+    rate ← rate × (1 + gain × ((base + target) / (base + queueing) − 1))
+
+so that it stays where the queueing delay is the target, falls by what the queue has too much, and rises by a third in a
+round trip where there is none (FAST TCP). It rises only while it is used, so it means something. The target follows how
+much the queueing delay varies: a steady link needs a few milliseconds to be kept busy, a radio more.
+
+Every so often the window is drawn in for a round trip, so that the base delay is seen again.
+
+Source: D. Wei, C. Jin, S. Low, S. Hegde, "FAST TCP", IEEE/ACM ToN 14(6), 2006, eq. 5; N. Cardwell et al., "BBR", ACM Queue
+14(5), 2016 (ProbeRTT); RFC 9840 (rLEDBAT: a receiver's window as the lever). Constants: replays of LTE traces, 2026-11.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+GAIN_PER_BASE = 0.25  # of the way to the target in one base delay
+BASE_S_MIN = 0.02
+BASE_S_MAX = 0.8  # a satellite's; what is more is no base delay
+TARGET_S_MIN = 0.010
+TARGET_S_MAX = 0.050
+TARGET_S_STEADY = 0.006
+TARGET_PER_VARIATION = 0.3
+VARIATION_S = 4.0  # over which the variation of the queueing delay is smoothed
+HEARD_S = 0.04  # what was heard so lately counts
+USED_RATIO = 0.6  # of the rate that must be used for it to rise
+USED_S = 0.5  # over which use is measured
+FALL_MAX = 0.5  # at one tick
+DRAIN_EVERY_S = 10.0
+DRAIN_RATIO = 0.6
+NEAR_BASE_S = 0.003  # that close to the base delay counts as having seen it
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Between what the rate moves, and where it starts."""
+
+    least_bps: int = 30_000
+    most_bps: int = 100_000_000
+    start_bps: int = 1_000_000
+
+
+class Heard(NamedTuple):
+    """Queueing delay, and the base delay it is above."""
+
+    queueing_s: float
+    base_s: float
+
+
+class Pace(NamedTuple):
+    """What the box may take: a rate, and how long a queue it may build."""
+
+    rate_bps: int
+    target_s: float
+    base_s: float
+
+    @property
+    def window_bytes(self) -> float:
+        """What may be under way at once, in bytes of IP packets."""
+        return self.rate_bps / 8 * (self.base_s + self.target_s)
+
+
+class Controller:
+    """Finds the rate of one direction."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self._limits = limits or Limits()
+        self._rate_bps = float(self._limits.start_bps)
+        self._used: deque[tuple[float, int]] = deque()
+        self._recent: deque[tuple[float, float]] = deque()
+        self._heard_s: float | None = None
+        self._mean_s = 0.0
+        self._variation_s = 0.0
+        self._base_s = 0.04
+        self._seen_base_s: float | None = None
+        self._drains_until_s = float("-inf")
+
+    @property
+    def target_s(self) -> float:
+        """The queueing delay it aims at."""
+        return min(max(TARGET_S_STEADY + TARGET_PER_VARIATION * self._variation_s, TARGET_S_MIN), TARGET_S_MAX)
+
+    def pace(self, now_s: float) -> Pace:
+        """Return what may be taken now."""
+        ratio = DRAIN_RATIO if now_s < self._drains_until_s else 1.0
+        return Pace(max(int(self._rate_bps * ratio), self._limits.least_bps), self.target_s, self._base_s)
+
+    def step(
+        self,
+        now_s: float,
+        used_bytes: int,
+        heard: Sequence[Heard],
+        *,
+        base_s: float | None = None,
+        in_turns: bool = False,
+    ) -> float | None:
+        """Take what was used since the start, and what was heard of the queue; returns the queueing delay, if heard.
+
+        `base_s` is a round trip through an empty link, where one was heard of.
+        `in_turns`: connections take turns, because the window is too small for all. Then the newest word counts: the
+        rate is not bounded by windows, so the queue grows as long as it is too high.
+        """
+        used_bps = self._used_bps(now_s, used_bytes)
+        if not heard:
+            return None
+        passed_s = min(now_s - self._heard_s, self._base_s) if self._heard_s is not None else 0.0
+        self._heard_s = now_s
+        queueing_s = self._queueing_s(now_s, heard, in_turns=in_turns)
+        if base_s is not None:
+            self._base_s = min(max(base_s, BASE_S_MIN), BASE_S_MAX)
+        self._learn_variation(queueing_s, passed_s)
+        self._maybe_drain(now_s, queueing_s)
+        if now_s >= self._drains_until_s + self._base_s:  # till then it tells of the smaller window
+            self._move(queueing_s, passed_s, used_bps)
+        return queueing_s
+
+    def _move(self, queueing_s: float, passed_s: float, used_bps: float) -> None:
+        away = (self._base_s + self.target_s) / (self._base_s + queueing_s) - 1
+        change = GAIN_PER_BASE * passed_s / self._base_s * away
+        if change < 0:
+            self._rate_bps *= 1 + max(change, -FALL_MAX)
+        elif used_bps > USED_RATIO * self._rate_bps or self._rate_bps <= self._limits.least_bps:
+            self._rate_bps *= 1 + change
+        self._rate_bps = min(max(self._rate_bps, self._limits.least_bps), self._limits.most_bps)
+
+    def _queueing_s(self, now_s: float, heard: Sequence[Heard], *, in_turns: bool) -> float:
+        """Return a low one of late, for one late packet is no queue."""
+        recent = self._recent
+        recent.extend((now_s, each.queueing_s) for each in heard)
+        while recent[0][0] < now_s - HEARD_S:
+            recent.popleft()
+        counting = sorted(each.queueing_s for each in heard) if in_turns else sorted(each for _, each in recent)
+        return counting[len(counting) // 2 if in_turns else len(counting) // 4]
+
+    def _used_bps(self, now_s: float, used_bytes: int) -> float:
+        used = self._used
+        used.append((now_s, used_bytes))
+        while len(used) > 2 and used[1][0] <= now_s - USED_S:
+            used.popleft()
+        over_s = now_s - used[0][0]
+        return (used_bytes - used[0][1]) * 8 / over_s if over_s > 0 else 0.0
+
+    def _learn_variation(self, queueing_s: float, passed_s: float) -> None:
+        weight = min(1.0, passed_s / VARIATION_S)
+        self._mean_s += (queueing_s - self._mean_s) * weight
+        self._variation_s += (abs(queueing_s - self._mean_s) - self._variation_s) * weight
+
+    def _maybe_drain(self, now_s: float, queueing_s: float) -> None:
+        if self._seen_base_s is None or queueing_s <= NEAR_BASE_S:
+            self._seen_base_s = now_s
+        elif now_s - self._seen_base_s > DRAIN_EVERY_S:
+            self._seen_base_s = now_s
+            self._drains_until_s = now_s + self._base_s + self.target_s

@@ -1,0 +1,1 @@
+"""The kernel's own queues: what passes through the box without its proxy is shaped there."""

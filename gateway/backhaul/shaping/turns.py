@@ -1,0 +1,90 @@
+"""Who reads next, where the link's window is too small for every connection to have one of its own.
+
+A connection has at least two segments in flight, or it stands still. Where all of them together would be more than what
+may be under way, they take turns: a connection that is not read from fills its window and stops, and reading lets as much
+come again. So a read goes when what it lets come fits into the window, and whoever had least for its share goes first
+(start-time fair queueing). Where every connection has a window of its own, nobody waits here.
+
+Source: P. Goyal, H. Vin, H. Cheng, "Start-time Fair Queuing", SIGCOMM 1996.
+"""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class _Line:
+    """Those who wait for one connection, and how much it had, for its share."""
+
+    served_s: float
+    waiting: deque[tuple[int, asyncio.Future[None]]] = field(default_factory=deque)
+
+
+class Turns:
+    """Lets reads go one after another."""
+
+    def __init__(self) -> None:
+        self._lines: dict[int, _Line] = {}
+        self._rates: dict[int, int] = {}
+        self._window_bytes: float | None = None  # None: nobody waits
+        self._coming_bytes = 0.0
+        self._now_served_s = 0.0
+
+    def plan(self, window_bytes: float | None, coming_bytes: float, rates: dict[int, int]) -> None:
+        """Take what may be under way in all, what is, and each flow's share of the rate, in bit/s."""
+        self._window_bytes = window_bytes
+        self._coming_bytes = coming_bytes
+        self._rates = rates
+        self._let_go()
+
+    async def take(self, flow: int, size_bytes: int) -> None:
+        """Return when the next read of a flow may go; this one let `size_bytes` come."""
+        if self._window_bytes is None:
+            return
+        line = self._lines.get(flow)
+        if line is None:
+            line = self._lines[flow] = _Line(self._now_served_s)
+        mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        line.waiting.append((size_bytes, mine))
+        self._let_go()
+        try:
+            await mine
+        finally:
+            mine.cancel()
+
+    def forget(self, flow: int) -> None:
+        """Close a flow's line; whoever stands in it goes."""
+        line = self._lines.pop(flow, None)
+        for _, waiter in line.waiting if line else ():
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def waits(self, flow: int) -> bool:
+        """Say whether somebody waits for this flow's turn."""
+        line = self._lines.get(flow)
+        return line is not None and bool(line.waiting)
+
+    def _let_go(self) -> None:
+        while (line := self._next()) is not None:
+            flow, standing = line
+            size_bytes, waiter = standing.waiting[0]
+            window_bytes = self._window_bytes
+            if window_bytes is not None and self._coming_bytes > 0:
+                if self._coming_bytes + size_bytes > window_bytes:
+                    return
+            standing.waiting.popleft()
+            if waiter.done():
+                continue
+            self._coming_bytes += size_bytes
+            self._now_served_s = standing.served_s
+            standing.served_s += size_bytes * 8 / max(self._rates.get(flow, 0), 1_000)
+            waiter.set_result(None)
+
+    def _next(self) -> tuple[int, _Line] | None:
+        waiting = [(flow, line) for flow, line in self._lines.items() if line.waiting]
+        if not waiting:
+            return None
+        flow, line = min(waiting, key=lambda each: each[1].served_s)
+        line.served_s = max(line.served_s, self._now_served_s)
+        return flow, line
