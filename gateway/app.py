@@ -24,12 +24,12 @@ from gateway.app_link import LinkParts, standing_around
 from gateway.backhaul.dialer import Dialer, OpenDialer, PublicDialer
 from gateway.backhaul.link import Backhaul
 from gateway.backhaul.reach import is_of
-from gateway.backhaul.sensing.counters import Counters
 from gateway.backhaul.sensing.interface import carrier_of, default_interface, interface_exists, probe_by
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.backhaul.sharing.policy import Policy as SharingPolicy
 from gateway.backhaul.sharing.shares import Capacity
 from gateway.backhaul.sharing.tenants import Bounds, Tenant
+from gateway.backhaul.ways.metered import Metered
 from gateway.backhaul.ways.ways import way_by
 from gateway.box_view import Rooms
 from gateway.clinic.invitation import Invitations, invite
@@ -113,7 +113,8 @@ class Box:
         self._admin_routes = admin_routes
         self._clock = SystemClock()
         self._folder = DataFolder(settings.box.data)
-        self.backhaul = _backhaul(settings, world, self._clock)
+        self._metered = _metered(settings, self._clock, self._folder, self._spent)
+        self.backhaul = _backhaul(settings, world, self._clock, self._metered)
         self.listeners: list[Listener] = []
         self.setup_code: str | None = None
 
@@ -140,13 +141,18 @@ class Box:
                 {"code": self.setup_code},
             )
 
+    def _spent(self, name: str, spent: bool) -> None:
+        self.backhaul.ways.spend(name, spent=spent)
+
     async def _start(self, tasks: asyncio.TaskGroup, running: AsyncExitStack) -> None:
         """Start everything; `running` stops it in reverse."""
         settings, world, clock, backhaul, folder = self._settings, self._world, self._clock, self.backhaul, self._folder
         keys = await asyncio.to_thread(Keys.of, folder)
-        around = await standing_around(running, tasks, settings, clock, backhaul, folder.path / "backhaul")
+        around = await standing_around(
+            running, tasks, settings, clock, backhaul, self._metered, folder.path / "backhaul"
+        )
         _background(tasks, running, backhaul.run(), "backhaul")
-        pages = await _started(running, _web_room(settings, world, clock, backhaul, folder))
+        pages = await _started(running, _web_room(settings, world, clock, backhaul, folder, around))
         market = await asyncio.to_thread(_market_room, settings, world, clock, backhaul, folder)
         if market is not None:
             await _started(running, market)
@@ -273,12 +279,13 @@ def check_surroundings(settings: Settings) -> list[CannotStart]:
     market, link = settings.market, settings.backhaul
 
     def interface() -> None:
-        if link.interface and not interface_exists(link.interface):
-            raise CannotStart(
-                N_("There is no network interface %(interface)s."),
-                N_("See their names with: ip link"),
-                interface=link.interface,
-            )
+        for name in filter(None, [link.interface, *(each.interface for each in settings.links)]):
+            if not interface_exists(name):
+                raise CannotStart(
+                    N_("There is no network interface %(interface)s."),
+                    N_("See their names with: ip link"),
+                    interface=name,
+                )
 
     def catalogue() -> None:
         if market and market.catalogue:
@@ -311,9 +318,24 @@ def check_aiohttp(version: str = aiohttp.__version__, parser: type = HttpRequest
         )
 
 
-def _backhaul(settings: Settings, world: World, clock: Clock) -> Backhaul:
+def _metered(
+    settings: Settings, clock: Clock, folder: DataFolder, on_spent: Callable[[str, bool], None]
+) -> Metered | None:
+    """Return what counts the bytes of every link; `None` where there is none to look at."""
+    links = [(each.name, each.interface, each.month_bytes) for each in settings.links]
+    interface = settings.backhaul.interface or default_interface()
+    if not links and interface is None:
+        return None
+    return Metered(
+        links or [("", settings.backhaul.interface, None)],
+        clock,
+        folder.path / "backhaul" / "links.json",
+        on_spent=on_spent,
+    )
+
+
+def _backhaul(settings: Settings, world: World, clock: Clock, metered: Metered | None) -> Backhaul:
     link = settings.backhaul
-    interface = link.interface or default_interface()
     named = [site.origin for site in settings.sites] + ([settings.market.marketplace] if settings.market else [])
     return Backhaul(
         clock,
@@ -326,7 +348,7 @@ def _backhaul(settings: Settings, world: World, clock: Clock) -> Backhaul:
         ways=tuple(way_by(each.interface, each.name, world.site_dialer) for each in settings.links),
         measured=True,
         marks=link.marks,
-        counters=Counters(interface, clock).read if interface else None,
+        counters=metered.read if metered else None,
     )
 
 
@@ -351,7 +373,9 @@ def _peer(url: str) -> tuple[str, int]:
     return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
 
 
-def _web_room(settings: Settings, world: World, clock: Clock, backhaul: Backhaul, folder: DataFolder) -> WebRoom:
+def _web_room(
+    settings: Settings, world: World, clock: Clock, backhaul: Backhaul, folder: DataFolder, around: LinkParts
+) -> WebRoom:
     return WebRoom(
         folder=folder.path / "web",
         name=settings.box.name,
@@ -397,6 +421,7 @@ def _web_room(settings: Settings, world: World, clock: Clock, backhaul: Backhaul
         access_log=folder.path / "web" / "access.log" if settings.cache.access_log else None,
         kept=_kept_limits(settings.offline),
         saver=SaverLimits(**settings.saver.model_dump()),
+        served=around.served_locally,
     )
 
 

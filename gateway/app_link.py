@@ -1,7 +1,7 @@
 """The link's part of the composition root: its instruments, its account and what is shown of it, put together.
 
-The backhaul itself works without any of these; each may be missing on a box (no modem, no far end, no right to listen on
-the interface, no shaper), and then a sentence says so.
+The backhaul itself works without any of these; each may be missing on a box (no modem, no far end, no right to listen
+on the interface, no shaper), and then a sentence says so.
 """
 
 import asyncio
@@ -47,7 +47,6 @@ SHAPES_EVERY_S = 0.1
 MONTH_S = 2_678_400.0  # 31 days
 PROBES_WITH_CALL_HZ = 10.0  # a call is on: its queue is to be known, and nothing else may tell
 PROBES_HZ = 2.0  # connections tell for themselves what a round trip takes; this tells the ways apart
-BESIDE_RADIUS_BPS = 64_000
 _log = structlog.get_logger("backhaul")
 
 
@@ -86,9 +85,9 @@ class LinkParts:
             trouble = self._overhearing.start()
             if trouble:
                 _log.info("link.not_overheard", reason=trouble)
-            backhaul.steering.ears.append(self._overhearing.drain)
+            backhaul.steering.measuring.ears.append(self._overhearing.drain)
         if self._prober is not None:
-            backhaul.steering.ears.append(_ticking(self._prober))
+            backhaul.steering.measuring.ears.append(_ticking(self._prober))
 
     async def stop(self) -> None:
         """Write down what is kept."""
@@ -196,10 +195,9 @@ class LinkParts:
         steering = self._backhaul.steering
         while True:
             status = self._shaper.status()
-            steering.kernel_shapes = status.shaping
+            steering.shape(shapes=status.shaping)
             if status.reached:
-                rates = steering.whole_bps()
-                self._shaper.tell(KernelRates(rates[Way.DOWN], rates[Way.UP]))
+                self._shaper.tell(KernelRates(steering.whole_bps(Way.DOWN), steering.whole_bps(Way.UP)))
             await asyncio.sleep(SHAPES_EVERY_S if status.shaping else LOOK_S)
 
     def _ceiling_bps(self, tenant: str, traffic_class: TrafficClass, whole_bps: int) -> int | None:
@@ -246,7 +244,9 @@ def _prober(probe: Probe, ledger: ProbeLedger, clock: Clock, backhaul: Backhaul)
         wire = PingWire(pinged, secrets.token_bytes(8))
     else:
         return None
-    return Prober(wire, ledger, clock, lambda sample: backhaul.steering.hear([sample]), configure=backhaul.ways.bind)
+    return Prober(
+        wire, ledger, clock, lambda sample: backhaul.steering.measuring.hear([sample]), configure=backhaul.ways.bind
+    )
 
 
 def _overhearing(settings: Settings, clock: Clock, backhaul: Backhaul) -> Overhearing | None:
@@ -255,7 +255,7 @@ def _overhearing(settings: Settings, clock: Clock, backhaul: Backhaul) -> Overhe
         return None
 
     def known(sees: Sees) -> float | None:
-        return backhaul.steering.queueing_s(Way.UP if sees is Sees.UP else Way.DOWN)
+        return backhaul.steering.measuring.one_way_s(Way.UP if sees is Sees.UP else Way.DOWN)
 
     return Overhearing(interface, clock, known=known)
 

@@ -24,7 +24,8 @@ from gateway.errors import N_, BadRequest, GatewayError
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 RenderError = Callable[[web.BaseRequest, GatewayError], web.Response]
 Clients = Callable[[str], bool]  # from a peer's address to whether it is served
-Early = Callable[[bytes], tuple[bytes, bytes] | None]  # from the bytes of a request to head and body of its answer
+# From the bytes of a request, and the address of who sent it, to head and body of its answer.
+Early = Callable[[bytes, str], tuple[bytes, bytes] | None]
 
 # One request, whole and without a body, as strictly as any parser reads it: behind it the next one begins.
 _ONE_BARE_REQUEST = re.compile(
@@ -41,6 +42,7 @@ class Connection(web.RequestHandler):
         "_answered",
         "_clients",
         "_closes_after_answer",
+        "_device",
         "_early",
         "_ended",
         "_render_error",
@@ -63,6 +65,7 @@ class Connection(web.RequestHandler):
         self._clients = clients
         self._early = early  # while all that came was whole requests without bodies
         self._closes_after_answer = False
+        self._device = ""  # the address at the other end
         self._answered = 0  # requests, of those that the parser gave
         self._ended = False  # no more requests will come
         self._wire: asyncio.Transport | None = None  # also when aiohttp has let go of it
@@ -75,7 +78,8 @@ class Connection(web.RequestHandler):
         super().connection_made(transport)
         self._wire = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
-        if self._clients is not None and not self._clients(str(peer[0]) if peer else ""):
+        self._device = str(peer[0]) if peer else ""
+        if self._clients is not None and not self._clients(self._device):
             self._early = None
         if self.already:
             self._loop.call_soon(self._begin)  # not at once: reading has not begun, so it could not be paused
@@ -103,7 +107,7 @@ class Connection(web.RequestHandler):
         if early is not None and transport is not None:
             idle = self._answered == self._request_count and not (self._close or self._force_close)
             if idle and not transport.get_write_buffer_size():
-                answer = early(data)
+                answer = early(data, self._device)
                 if answer is not None:
                     self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
                     transport.writelines(answer)

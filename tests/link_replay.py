@@ -4,7 +4,7 @@ What runs is the real `Steering`; only the kernel and the world are played. The 
 millisecond and drops what finds its queue full. Senders are TCP (slow start from 10 segments, SACK, Eifel after a
 timeout that was none) that send whole segments into the window they were offered. The box acknowledges as Linux does:
 every second segment, at the latest after 40 ms, and when a read opens the window by two; its round trip is the kernel's
-(RFC 7323 time stamps in ms, smoothed by an eighth). The application reads as the web room does: it stops taking from
+(RFC 7323 time stamps in ms; a shorter one counts at once, a longer one an eighth, if nothing is unread). The application reads as the web room does: it stops taking from
 the kernel when more than two reads wait, and waits its turn between pieces.
 
 Source: Linux net/ipv4/tcp_input.c (tcp_rcv_rtt_update, __tcp_ack_snd_check), tcp_output.c (__tcp_select_window).
@@ -21,16 +21,16 @@ from random import Random
 from time import perf_counter
 from typing import Any
 
-from gateway.backhaul.sensing.control import Limits, Pace
+from gateway.backhaul.budgets import BUDGET_EVERY_S, CALL_WANTS_BPS, CallBudgets
+from gateway.backhaul.flow import MSS_BYTES, PACKET_BYTES, Flow
+from gateway.backhaul.sensing.control import Controller, Limits, Pace
 from gateway.backhaul.sensing.flows import CHANGE_BYTES_MIN, CHANGE_RATIO_MIN, FIRST_BYTES_MIN, SETTLED_TIMES, Flows
 from gateway.backhaul.sensing.samples import CounterSample, DelaySample, FlowSample, Sees, Way
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.backhaul.sharing.policy import Policy
-from gateway.backhaul.steering import IDLE_AFTER_S, IDLE_TICK_S, TICK_S, Flow, Steering
+from gateway.backhaul.steering import IDLE_AFTER_S, IDLE_TICK_S, TICK_S, Steering
 from tests.clocks import HandClock
 
-MSS_BYTES = 1_448
-PACKET_BYTES = 1_500
 ACK_BYTES = 52
 FIRST_SEGMENTS = 10  # RFC 6928
 ACK_LATE_MS = 40  # TCP_DELACK_MIN
@@ -79,7 +79,7 @@ class Seen:
     read_bytes: dict[int, int] = field(default_factory=dict)  # by download
     done_s: dict[int, float] = field(default_factory=dict)
     paces: list[tuple[float, Pace]] = field(default_factory=list)  # at each tick
-    capacities_bps: list[tuple[float, float | None, float | None]] = field(default_factory=list)  # and the queue, in s
+    budgets_bps: list[int] = field(default_factory=list)  # of the call, at each of its steps
 
     def waits_ms(self, from_s: float = 0.0, to_s: float = float("inf"), share: float = 0.95) -> int:
         """Return how long the call's packets waited that left within a time, at a quantile."""
@@ -106,7 +106,9 @@ class Download:
         self.lost: list[int] = []
         self.recovers_to = 0
         self.before_timeout: tuple[float, float] | None = None
-        self.timeout_at_ms, self.timeout_ms = 1 << 60, TIMEOUT_MS
+        self.timeout_at_ms, self.timeout_ms = 1 << 60, 1_000  # RFC 6298 §2
+        self.clocked: tuple[int, int] | None = None  # a segment whose round trip is measured, and when it went
+        self.round_ms = 0.0
         self.stamp_ms = 0  # the newest it has heard
         # the kernel's
         self.came = self.offered = self.segments_in = self.unanswered = 0
@@ -135,18 +137,19 @@ class PlayedFlows(Flows):
         """Return what the kernel would say."""
         return [
             FlowSample(
-                self._now.now,
-                each.number,
-                "192.0.2.1",
-                each.came * MSS_BYTES,
-                each.unread_bytes,
-                0,
-                (each.smoothed_us >> 3) * 1e-6 or None,
-                None,
-                each.shook_ms / 1000,
-                each.segments_in,
-                0,
-                0,
+                at_s=self._now.now,
+                flow=each.number,
+                peer="192.0.2.1",
+                received_bytes=each.came * MSS_BYTES,
+                acked_bytes=0,
+                unread_bytes=each.unread_bytes,
+                unsent_bytes=0,
+                rcv_rtt_s=(each.smoothed_us >> 3) * 1e-6 or None,
+                rtt_s=None,
+                min_rtt_s=each.shook_ms / 1000,
+                segments_in=each.segments_in,
+                segments_out=0,
+                retransmitted=0,
             )
             for each in self.downloads.values()
             if each.shook_ms is not None
@@ -187,8 +190,10 @@ class Replay:
             told=None,
             measures=True,
             call_wants_bps=max(world.call_bps, 1),
-            limits=Limits(start_bps=world.start_bps),
         )
+        down = self.steering.measuring._ways[Way.DOWN]
+        down.controller = Controller(Limits(start_bps=world.start_bps))  # nobody else may choose where it starts
+        self.budgets = CallBudgets(self.clock, self.steering, CALL_WANTS_BPS, on_change=lambda: None)
         could = [sum(world.carries[begin : begin + BIN_MS]) for begin in range(0, len(world.carries), BIN_MS)]
         self.seen = Seen(could, [0] * len(could))
         self._delays = deque((round(at_s * 1000), delay) for at_s, delay in world.delays_ms)
@@ -202,7 +207,7 @@ class Replay:
         self._to_ask = deque(sorted(enumerate(world.asked, start=1), key=lambda each: each[1].starts_s))
         self._waiting: list[Download] = []
         self._call: Flow | None = None
-        self._ticks_at_ms = 0
+        self._ticks_at_ms = self._budgets_at_ms = 0
         self._moved_ms = 0
         self._frames_due_bytes = 0.0
 
@@ -256,6 +261,8 @@ class Replay:
             and download.sent - download.acknowledged < download.congestion
         ):
             self._send(now_ms, PACKET_BYTES, download, download.sent, download.stamp_ms)
+            if download.clocked is None:
+                download.clocked = download.sent, now_ms
             download.sent += 1
         if download.timeout_at_ms == 1 << 60 and download.sent > download.acknowledged:
             download.timeout_at_ms = now_ms + download.timeout_ms
@@ -276,16 +283,19 @@ class Replay:
                 download.congestion += fresh
             elif flight >= download.congestion - 1:
                 download.congestion += fresh / download.congestion
-            download.timeout_ms = max(TIMEOUT_MS, 2 * (self._delay_ms + UP_MS) + TIMEOUT_MS)
+            if download.clocked is not None and came > download.clocked[0]:
+                sample_ms, download.clocked = now_ms - download.clocked[1], None
+                download.round_ms += (sample_ms - download.round_ms) / 4 if download.round_ms else sample_ms
+            download.timeout_ms = TIMEOUT_MS + int(1.5 * download.round_ms)
             download.timeout_at_ms = now_ms + download.timeout_ms if download.sent > came else 1 << 60
-        if gap and download.lost:
+        if download.lost and (gap or came < download.recovers_to):
             self._mend(now_ms, download)
         self._send_more(now_ms, download)
 
     def _mend(self, now_ms: int, download: Download) -> None:
         """Send again what later segments have overtaken, two with each acknowledgement."""
-        newest = max(download.early, default=0)
-        known = [each for each in download.lost if each < newest - 2][:2]
+        overtaken = max(max(download.early, default=0) - 2, download.recovers_to)
+        known = [each for each in download.lost if each < overtaken][:2]
         if not known:
             return
         if download.acknowledged >= download.recovers_to:
@@ -299,6 +309,8 @@ class Replay:
         if download.before_timeout is None:
             download.before_timeout = download.congestion, download.threshold
         download.threshold, download.congestion = max(download.congestion / 2, 2.0), 1.0
+        download.clocked = None  # Karn
+        download.recovers_to = download.sent
         again = download.lost.pop(0) if download.lost else download.acknowledged
         self._send(now_ms, PACKET_BYTES, download, again, download.stamp_ms)
         download.timeout_ms *= 2
@@ -354,10 +366,10 @@ class Replay:
         self._moved_ms = now_ms
         if segment == _CALL:
             if self._call is not None:
-                self.steering.counted(self._call, size_bytes - 40, 0)
+                self._call.counted(size_bytes - 40, 0)
         elif segment == _ECHO:
             told_s = (now_ms - sent_ms) / 1000 + 77.0 + now_ms / 1000 * self.world.drift_ppm * 1e-6
-            self.steering.hear([DelaySample(self.clock.now, told_s, "echo", Sees.DOWN)])
+            self.steering.measuring.hear([DelaySample(self.clock.now, told_s, "echo", Sees.DOWN)])
         elif download is None or download.number not in self.flows.downloads:
             return
         elif segment == _SHAKE:
@@ -372,7 +384,10 @@ class Replay:
             download.echoed_ms = stamp_ms
             sample_us = max(now_ms - stamp_ms, 1) * 1000
             smoothed_us = download.smoothed_us
-            download.smoothed_us = smoothed_us + sample_us - (smoothed_us >> 3) if smoothed_us else sample_us << 3
+            if not smoothed_us or sample_us << 3 < smoothed_us:
+                download.smoothed_us = sample_us << 3
+            elif not download.unread_bytes:
+                download.smoothed_us = smoothed_us + sample_us - (smoothed_us >> 3)
         if segment >= download.came:
             download.early.add(segment)
         before = download.came
@@ -415,7 +430,7 @@ class Replay:
             size_bytes, download.ahead_bytes = download.ahead_bytes, 0
             download.read_bytes += size_bytes
             self.seen.read_bytes[download.number] = download.read_bytes
-            self.steering.counted(download.flow, size_bytes, 0)
+            download.flow.counted(size_bytes, 0)
             download.waits = self.steering.take_down(download.number, size_bytes)
             if not self._waited(download):
                 self._waiting.append(download)
@@ -445,10 +460,11 @@ class Replay:
         if self.steering.open:
             self.steering.tick()
             at_s = now_ms / 1000
-            self.seen.paces.append((at_s, self.steering.rates()[Way.DOWN]))
-            capacity = self.steering.figures().down.capacity_bps
-            queueing_s = self.steering.queueing_s(Way.DOWN)
-            self.seen.capacities_bps.append((at_s, capacity.value if capacity else None, queueing_s))
+            self.seen.paces.append((at_s, self.steering.measuring.pace(Way.DOWN)))
+        if self._call is not None and now_ms >= self._budgets_at_ms:
+            self._budgets_at_ms = now_ms + round(BUDGET_EVERY_S * 1000)
+            self.budgets._step(1)
+            self.seen.budgets_bps.append(self.budgets.each().down_bps)
         for download in tuple(self.flows.downloads.values()):
             if now_ms >= download.timeout_at_ms:
                 self._time_out(now_ms, download)

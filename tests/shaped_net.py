@@ -158,8 +158,10 @@ def _server() -> Iterator[None]:
     with subprocess.Popen(command, stdout=subprocess.PIPE) as server:
         assert server.stdout is not None
         assert server.stdout.readline()
-        yield
-        server.kill()
+        try:
+            yield
+        finally:
+            server.kill()
 
 
 @dataclass

@@ -14,6 +14,7 @@
   const DIAL_MS = 5000;
   const FRESH_MS = 7000; // the box speaks every 5 s
   const SILENCE_MS = 15000;
+  const STILL_MAX = 3; // seconds without a byte of the box, which sends two reports a second whatever anybody says
   const GATHER_MS = 1000;
   const ANSWER_MS = 12000;
   const FAILED_MS = 2000;
@@ -33,6 +34,9 @@
   let offeredAt = 0; // 0: no answer is awaited
   let brokenAt = 0; // 0: the connection is whole
   let notice = ""; // what was refused, or why it ended
+  let outlook = ""; // what the link would carry
+  let received = 0; // bytes of this connection
+  let still = 0; // seconds in a row in which none came
   let measured = null;
   let retry, watching, metering, lock;
   let applying = Promise.resolve();
@@ -51,7 +55,8 @@
   function now() {
     if (!wanted) return notice ? ["ended", notice] : ["idle", words.ready];
     if (notice) return ["waiting", notice];
-    if (!socket || brokenAt) return ["reconnecting", words.reconnecting];
+    // what flows goes on without the socket
+    if (brokenAt || (isUp() ? still >= STILL_MAX : !socket)) return ["reconnecting", words.reconnecting];
     if (!isUp()) return ["waiting", words.joining];
     if (!place.others) return ["waiting", words.waiting];
     if (!place.heard) return ["reconnecting", words.interrupted];
@@ -63,6 +68,7 @@
     const [state, text] = now();
     root.dataset.connection = state;
     say("status", text);
+    say("outlook", wanted && !place.others ? outlook : "");
     control("check", !wanted);
     control("join", !wanted);
     control("leave", wanted);
@@ -170,7 +176,8 @@
     else if (message.type === "state") {
       place = message;
       apply();
-    } else if (message.type === "refused") {
+    } else if (message.type === "outlook") outlook = message.message;
+    else if (message.type === "refused") {
       if (message.final) end(message.message);
       notice = message.message;
       offeredAt = 0;
@@ -188,7 +195,7 @@
     const made = new RTCPeerConnection({ iceServers: [], bundlePolicy: "max-bundle" });
     peer = made;
     place = ALONE;
-    brokenAt = 0;
+    brokenAt = received = still = 0;
     for (const kind of ["audio", "video"]) {
       const track = local.getTracks().find((each) => each.kind === kind);
       // nothing is sent before the box says that somebody is there
@@ -258,16 +265,32 @@
     const broken = brokenAt && at - brokenAt > patience;
     // while nothing crosses, what there is may still come back
     if (silent < FRESH_MS && (broken || (offeredAt && at - offeredAt > ANSWER_MS))) offer();
-    quality();
+    measure();
   }
 
-  async function quality() {
-    if (!isUp() || !place.others) {
-      say("quality", "");
-      return;
-    }
+  async function measure() {
+    const measuring = peer;
+    if (!isUp() && !brokenAt) return say("quality", "");
+    const reports = [...(await measuring.getStats()).values()];
+    if (measuring !== peer) return;
+    pulse(reports);
+    quality(reports);
+  }
+
+  // Whether the box is still at the other end: a link that moved tells nobody. It is asked once, and says how to go on.
+  function pulse(reports) {
+    const pairs = reports.filter((each) => each.type === "candidate-pair");
+    const bytes = pairs.reduce((sum, each) => sum + (each.bytesReceived || 0), 0);
+    still = bytes === received ? still + 1 : 0;
+    received = bytes;
+    if (still === STILL_MAX && isOpen() && Date.now() - heardAt > (STILL_MAX - 0.5) * WATCH_MS) lost();
+    show();
+  }
+
+  function quality(reports) {
+    if (!isUp() || !place.others) return say("quality", "");
     const seen = { samples: 0, concealed: 0, frames: 0 };
-    for (const report of (await peer.getStats()).values()) {
+    for (const report of reports) {
       if (report.type !== "inbound-rtp") continue;
       seen.samples += report.totalSamplesReceived || 0;
       seen.concealed += report.concealedSamples || 0;

@@ -1,43 +1,38 @@
 """The backhaul as the rooms see it: ask for a share, say what moved, and be told what the link can carry.
 
-A room says what it is about to take or to send, and waits until it may; `steering` sees to it that what all of them take
-together is what the link carries. Nobody else changes what is known of the link.
+A room says what it is about to take or to send, and waits until it may; `steering` sees to it that what all of them
+take together is what the link carries. Nobody else changes what is known of the link.
 """
 
 import asyncio
 import socket
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
 
+from gateway.backhaul.budgets import CALL_UNKNOWN_BPS, CALL_WANTS_BPS, Budget, CallBudgets
+from gateway.backhaul.flow import Flow
 from gateway.backhaul.sensing.figures import LinkFigures
 from gateway.backhaul.sensing.flows import Flows
 from gateway.backhaul.sensing.samples import CounterSample, FlowSample
-from gateway.backhaul.sensing.samples import Way as Direction
 from gateway.backhaul.sensing.silence import Lately, is_expected, look
 from gateway.backhaul.sensing.state import LinkState
 from gateway.backhaul.sensing.watch import Peer, Probe
-from gateway.backhaul.sharing.admission import SURE_CONFIDENCE, Admission, Need, admit, needs_bps
-from gateway.backhaul.sharing.calls import CallBudget, begin
-from gateway.backhaul.sharing.calls import step as step_call
+from gateway.backhaul.sharing.admission import Admission, Need, admit, needs_bps
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.backhaul.sharing.policy import Policy
-from gateway.backhaul.sharing.shares import Capacity, divide
+from gateway.backhaul.sharing.shares import Capacity
 from gateway.backhaul.sharing.tenants import NOBODY, tenant_of
-from gateway.backhaul.steering import Flow, Steering
+from gateway.backhaul.steering import Steering
 from gateway.backhaul.ways.ways import Way, Ways
 from gateway.clock import Clock
 
-CALL_WANTS_BPS = 800_000  # one 640×480 picture at 700 kb/s, its voice and their headers, one direction
-CALL_UNKNOWN_BPS = 300_000  # budget where no capacity is known: holds on all but the weakest 4G
-BUDGET_EVERY_S = 0.2
-PROVES_RATIO = 1.5  # a call may find out so much more than the link has carried so far, while no queue grows
 _ORDER = MappingProxyType({each: place for place, each in enumerate(TrafficClass)})
 
-__all__ = ["Backhaul", "Budget", "LinkStatus", "Moved", "Peer", "Probe", "Share"]
+__all__ = ["CALL_UNKNOWN_BPS", "CALL_WANTS_BPS", "Backhaul", "Budget", "LinkStatus", "Moved", "Peer", "Probe", "Share"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +43,6 @@ class LinkStatus:
     told_by: str
     since_s: float
     capacity: Capacity | None
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """What one call may use in each direction, in bit/s; all of it: voice, picture and headers."""
-
-    down_bps: int
-    up_bps: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +104,20 @@ class Share:
         await self._backhaul.steering.take_up(self._number, size_bytes)
         self.moved(up_bytes=size_bytes)
 
+    async def going_up(self, content: bytes) -> AsyncIterator[bytes]:
+        """Yield content for the far side in pieces, each when it may be sent; counts them."""
+        at = 0
+        while at < len(content):
+            piece = content[at : at + self._backhaul.steering.piece_bytes]
+            await self.take_up(len(piece))
+            yield piece
+            at += len(piece)
+
+    async def coming_down(self, content: bytes) -> AsyncIterator[bytes]:
+        """Yield content that has come, when the next may be read; counts it."""
+        await self.take_down(len(content))
+        yield content
+
     def moved(self, *, down_bytes: int = 0, up_bytes: int = 0) -> None:
         """Count bytes that crossed (a call's media are not paced)."""
         self._backhaul.count(self._flow, down_bytes, up_bytes)
@@ -154,12 +155,10 @@ class Backhaul:
             measures=measured,
             call_wants_bps=call_wants_bps,
         )
-        self._call_wants_bps = call_wants_bps
-        self._budgets: dict[Direction, CallBudget] = {}
+        self._budgets = CallBudgets(clock, self.steering, call_wants_bps, on_change=self._tell)
         self._opened = 0  # so far: the number of the next flow
         self._moved = {each: [0, 0] for each in TrafficClass}
         self._changed: set[asyncio.Event] = set()
-        self._calls = asyncio.Event()
         self._held: dict[TrafficClass, asyncio.Event] = {}
         self.book: Book | None = None
         self._lately = Lately()
@@ -170,7 +169,7 @@ class Backhaul:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.ways.run(), name="backhaul ways")
             tasks.create_task(self.steering.run(), name="backhaul steering")
-            tasks.create_task(self._keep_budgets(), name="backhaul budgets")
+            tasks.create_task(self._budgets.run(), name="backhaul budgets")
 
     def status(self) -> LinkStatus:
         """Return what the link does now."""
@@ -216,17 +215,12 @@ class Backhaul:
 
     def has_changed(self) -> None:
         """Tell that the shares are not what they were."""
-        if self.open_shares()[TrafficClass.REALTIME]:
-            self._calls.set()
+        self._budgets.look()
         self._tell()
 
     def call_budget(self) -> Budget:
         """Return what each open call may use; with none open, what the next would get."""
-        calls = max(self.open_shares()[TrafficClass.REALTIME], 1)
-        down_bps, up_bps = (
-            self._budgets[way].bps if way in self._budgets else self._call_share_bps(way, calls) for way in Direction
-        )
-        return Budget(down_bps, up_bps)
+        return self._budgets.each()
 
     def admission(self) -> Admission:
         """Return whether one more call fits, how well, and in what words."""
@@ -280,7 +274,7 @@ class Backhaul:
         moved = self._moved[flow.traffic_class]
         moved[0] += down_bytes
         moved[1] += up_bytes
-        self.steering.counted(flow, down_bytes, up_bytes)
+        flow.counted(down_bytes, up_bytes)
         if self.book is not None:
             self.book.count(
                 flow.tenant, flow.traffic_class, down_bytes=down_bytes, up_bytes=up_bytes, device=flow.device
@@ -301,46 +295,6 @@ class Backhaul:
         figures = self.figures()
         down, up = figures.down.capacity_bps, figures.up.capacity_bps
         return Capacity(int(down.value), int(up.value)) if down is not None and up is not None else None
-
-    def _call_share_bps(self, way: Direction, calls: int) -> int:
-        """Return one call's part of what the link carries, as far as that is known."""
-        told = self.steering.told
-        estimate = (self.figures().down if way is Direction.DOWN else self.figures().up).capacity_bps
-        if told is None and estimate is None:
-            return CALL_UNKNOWN_BPS // calls
-        in_use = {**self.open_shares(), TrafficClass.REALTIME: calls}
-        if told is not None:
-            carries_bps = told.down_bps if way is Direction.DOWN else told.up_bps
-        else:
-            assert estimate is not None
-            carries_bps = int(estimate.value)
-            if estimate.confidence < SURE_CONFIDENCE:  # it carries at least that: more is found out by trying
-                carries_bps = max(int(carries_bps * PROVES_RATIO), CALL_UNKNOWN_BPS)
-        return divide(carries_bps, in_use, calls * self._call_wants_bps)[TrafficClass.REALTIME] // calls
-
-    async def _keep_budgets(self) -> None:
-        while True:
-            await self._calls.wait()
-            calls = self.open_shares()[TrafficClass.REALTIME]
-            before = self.call_budget()
-            if not calls or self.steering.told is not None:
-                self._budgets.clear()
-                self._calls.clear()
-            else:
-                self._step_budgets(calls)
-            if self.call_budget() != before:
-                self._tell()
-            await asyncio.sleep(BUDGET_EVERY_S)
-
-    def _step_budgets(self, calls: int) -> None:
-        now_s = self._clock.now_s()
-        for way in Direction:
-            share_bps = self._call_share_bps(way, calls)
-            known = self._budgets.get(way)
-            queueing_s = self.steering.queueing_s(way)
-            self._budgets[way] = (
-                begin(now_s, share_bps) if known is None else step_call(known, now_s, share_bps, queueing_s)
-            )
 
     def _tell(self) -> None:
         for changed in self._changed:

@@ -10,15 +10,16 @@ delays, where somebody tells them (`hear`), are worth more, for they tell which 
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from gateway.backhaul.sensing.capacity import CapacityMeter, LossMeter
-from gateway.backhaul.sensing.control import Controller, Heard, Limits, Pace
-from gateway.backhaul.sensing.delay import Queueing, RoundTrips
+import structlog
+
+from gateway.backhaul.flow import LEAST_BPS, MSS_BYTES, PACKET_BYTES, WIRE_RATIO, Flow
+from gateway.backhaul.measuring import Load, Measuring
 from gateway.backhaul.sensing.figures import Estimate, LinkFigures, WayFigures
 from gateway.backhaul.sensing.flows import FIRST_BYTES_MIN, Flows
-from gateway.backhaul.sensing.samples import CounterSample, DelaySample, FlowSample, Sees, Way
+from gateway.backhaul.sensing.samples import CounterSample, FlowSample, Way
 from gateway.backhaul.shaping.pacer import Pacer
 from gateway.backhaul.shaping.turns import Turns
 from gateway.backhaul.shaping.window import SEGMENTS_MIN, window_for
@@ -34,64 +35,18 @@ TICK_S = 0.02
 IDLE_TICK_S = 0.25  # shares are open, and nothing moves
 IDLE_AFTER_S = 2.0
 DIVIDE_EVERY_S = 0.1
-MSS_BYTES = 1_448  # of content: 1500 B less 40 B of headers and 12 B of time stamps
-PACKET_BYTES = 1_500
-WIRE_RATIO = PACKET_BYTES / MSS_BYTES
 FIRST_BYTES_MAX = 10 * MSS_BYTES  # RFC 6928: what a sender would begin with
-SILENCE_S = 0.06  # nothing for so long is a silence of the radio, …
-SILENCE_PACKETS = 4  # … or for so many packets at the rate of now, where that is longer
-RATE_S = 1.0  # over which a flow's use is smoothed
-HUNGRY_RATIO = 0.6  # who uses so much of its share would take more
-DEMAND_RATIO = 1.5  # room for who uses less: so much of what it uses,
-DEMAND_BPS_MIN = 32_000  # and at least this
-LEAST_BPS = 8_000  # no flow is told less
-BESIDE_S = 0.3  # a one-way delay tells what part of a round trip is its own, for so long
-HEARD_S_MAX = 1.0  # what was heard of a queue is true for so long
+PIECES = 4  # of a window that are sent one by one
+PIECE_BYTES_MAX = 16_384
+PACED_RATIO = 1.25  # the window holds a sender to its share; pacing only keeps it from sending all of it at once
+AGAIN_S = 5.0  # after a fault of ours
+NEVER_S = float("-inf")
 
-
-@dataclass(slots=True)
-class Flow:
-    """What is known of one open share."""
-
-    traffic_class: TrafficClass
-    tenant: str
-    device: str
-    down_bytes: int = 0  # content that has come, and gone, since it was opened
-    up_bytes: int = 0
-    arrived_bytes: int = 0  # as the kernel has it for the connection of now
-    unread_bytes: int = 0
-    window_bytes: int | None = None
-    owed_bytes: float = 0.0
-    down_rate_bps: float = 0.0  # used of late
-    up_rate_bps: float = 0.0
-    down_share_bps: int = 0
-    up_share_bps: int = 0
-    seen_down_bytes: int = 0  # at the last tick
-    seen_up_bytes: int = 0
-    rtt_s: float | None = None
-
-    @property
-    def dials(self) -> bool:
-        """Whether it waits for a connection."""
-        return self.window_bytes is None and not self.down_bytes and not self.up_bytes
-
-    @property
-    def moves(self) -> bool:
-        """Whether it has a connection on which something comes."""
-        return self.window_bytes is not None and (self.unread_bytes > 0 or self.down_rate_bps > LEAST_BPS)
-
-    def demand_bps(self, way: Way, *, waits: bool) -> int | None:
-        """Return what it would take: all, or somewhat more than it uses."""
-        share, rate = (
-            (self.down_share_bps, self.down_rate_bps) if way is Way.DOWN else (self.up_share_bps, self.up_rate_bps)
-        )
-        if waits or rate >= HUNGRY_RATIO * share or self.unread_bytes:
-            return None
-        return max(int(rate * DEMAND_RATIO), DEMAND_BPS_MIN)
+_log = structlog.get_logger("backhaul")
 
 
 class Steering:
-    """Measures the link, and holds every flow to its share of it."""
+    """Holds every flow to its share of what the link carries."""
 
     def __init__(
         self,
@@ -103,46 +58,40 @@ class Steering:
         told: Capacity | None,
         measures: bool,
         call_wants_bps: int,
-        limits: Limits | None = None,
     ) -> None:
         self._clock = clock
         self._flows = flows
-        self._counters = counters
         self.policy = policy
         self.told = told
         self.measures = measures
+        self.measuring = Measuring(clock, counters)
         self._call_wants_bps = call_wants_bps
-        self._pacers: dict[tuple[int, Way], Pacer] = {}
-        self.ears: list[Callable[[], Iterable[DelaySample]]] = []  # other instruments, asked at each tick
         self.lookers: list[Callable[[CounterSample, Sequence[FlowSample]], None]] = []  # told what was seen
         self.ceiling_bps: Ceiling = lambda tenant, traffic_class, whole_bps: None  # what a class may have, if less
         self.kernel_shapes = False  # what phones send past the proxy is held to the rate, too
-        self._losses = {way: LossMeter() for way in Way}
         self.open: dict[int, Flow] = {}
-        self.turns = Turns()
-        self._down = Controller(limits)
-        self._up = Controller(limits)
-        self._meters = {way: CapacityMeter() for way in Way}
-        self._queueing = Queueing()
-        self._round_trips = RoundTrips()
-        self._told_delays: list[DelaySample] = []
-        self._queueing_s: dict[Way, tuple[float, float] | None] = dict.fromkeys(Way)  # when, how long
-        self._one_way: dict[Way, tuple[float, float] | None] = dict.fromkeys(Way)
-        self._busy = asyncio.Event()
+        self._reading, self._sending = Turns(), Turns()
+        self._pacers: dict[tuple[int, Way], Pacer] = {}
         self._used = dict.fromkeys(Way, 0)
-        self._moved_s = float("-inf")
-        self._divided_s = float("-inf")
-        self._carried = CounterSample(clock.now_s(), 0, 0)
+        self._busy = asyncio.Event()
+        self._moved_s = NEVER_S
+        self._divided_s = NEVER_S
         flows.first_window_bytes = self._first_window_bytes
 
     async def run(self) -> None:
         """Steer while there is load; until cancelled."""
         while True:
             await self._busy.wait()
-            self.tick()
+            try:
+                self.tick()
+            except Exception as exc:  # noqa: BLE001 - a fault of ours here must not end the calls and the queue
+                _log.error("steering.failed", error=type(exc).__name__)
+                for turns in (self._reading, self._sending):
+                    turns.plan(None, 0.0, {})  # nobody waits for a turn that does not come
+                await asyncio.sleep(AGAIN_S)
             idle = self._clock.now_s() - self._moved_s > IDLE_AFTER_S
             await asyncio.sleep(IDLE_TICK_S if idle else TICK_S)
-            if not self.open:
+            if not self.open and not self.kernel_shapes:
                 self._busy.clear()
 
     def opened(self, number: int, flow: Flow) -> None:
@@ -153,51 +102,52 @@ class Steering:
 
     def changed(self) -> None:
         """Take note that the shares are not what they were."""
-        self._divided_s = float("-inf")
+        self._divided_s = NEVER_S
 
     def closed(self, number: int) -> None:
         """Forget a share."""
         self.open.pop(number, None)
-        self.turns.forget(number)
+        for turns in (self._reading, self._sending):
+            turns.forget(number)
         for way in Way:
             self._pacers.pop((number, way), None)
         self.changed()
 
-    def hear(self, samples: Iterable[DelaySample]) -> None:
-        """Take delays from another instrument."""
-        self._told_delays.extend(samples)
-
-    def hear_loss(self, way: Way, expected: int, lost: int) -> None:
-        """Take how many packets of a call were due in a direction, and how many of them never came."""
-        self._losses[way].feed(self._clock.now_s(), expected, lost)
+    def shape(self, *, shapes: bool) -> None:
+        """Take note whether the kernel holds to the rate what phones send past the proxy."""
+        self.kernel_shapes = shapes
+        if shapes:
+            self._busy.set()
 
     def tell(self, told: Capacity | None) -> None:
         """Believe this figure, or measure again."""
         self.told = told
         self.changed()
 
-    def counted(self, flow: Flow, down_bytes: int, up_bytes: int) -> None:
-        """Take note of what a room has moved."""
-        if flow.window_bytes is None:  # else the kernel says what has come
-            flow.down_bytes += down_bytes
-        flow.up_bytes += up_bytes
-
     async def take_down(self, number: int, size_bytes: int) -> None:
         """Return when a flow may read on, after a piece of this size."""
         if self.told is not None:
             await self._pacer(number, Way.DOWN).take(size_bytes)
         elif self.measures:
-            await self.turns.take(number, size_bytes)
+            await self._reading.take(number, size_bytes)
 
     async def take_up(self, number: int, size_bytes: int) -> None:
         """Return when a flow may send so much."""
-        if self.told is not None or self.measures:
+        if self.told is not None:
             await self._pacer(number, Way.UP).take(size_bytes)
+        elif self.measures:
+            await self._sending.take(number, size_bytes)
+
+    @property
+    def piece_bytes(self) -> int:
+        """How much is sent at once: a piece of what may be under way."""
+        if not self._steers:
+            return PIECE_BYTES_MAX
+        return min(max(int(self.measuring.pace(Way.UP).window_bytes / PIECES), MSS_BYTES), PIECE_BYTES_MAX)
 
     def congested(self) -> set[str]:
         """Return the tenants who ask for more than they get now."""
-        now_s = self._clock.now_s()
-        if now_s - self._moved_s > IDLE_AFTER_S:
+        if self._clock.now_s() - self._moved_s > IDLE_AFTER_S:
             return set()
         return {
             each.tenant
@@ -207,145 +157,74 @@ class Steering:
             and self._demand_bps(number, each, Way.DOWN) is None
         }
 
-    def whole_bps(self) -> dict[Way, int]:
-        """Return what all that crosses may take together, calls too."""
-        now_s = self._clock.now_s()
+    def whole_bps(self, way: Way) -> int:
+        """Return what all that crosses may take of a direction together."""
         if self.told is not None:
-            return {Way.DOWN: self.told.down_bps, Way.UP: self.told.up_bps}
-        return {Way.DOWN: self._down.pace(now_s).rate_bps, Way.UP: self._up.pace(now_s).rate_bps}
+            return self.told.down_bps if way is Way.DOWN else self.told.up_bps
+        return self.measuring.pace(way).rate_bps
 
-    def queueing_s(self, way: Way) -> float | None:
-        """Return how long the queue of a direction is, if that was heard lately."""
-        heard = self._queueing_s[way]
-        return heard[1] if heard is not None and self._clock.now_s() - heard[0] < HEARD_S_MAX else None
-
-    @property
-    def in_turns(self) -> bool:
-        """Whether there are more connections than windows."""
-        if self.told is not None or not self.measures:
-            return False
-        moving = sum(1 for each in self.open.values() if each.moves)
-        return moving * SEGMENTS_MIN * PACKET_BYTES > self._down.pace(self._clock.now_s()).window_bytes
-
-    def _pacer(self, number: int, way: Way) -> Pacer:
-        def rate_bps() -> int | None:
-            if self.told is None and not self.measures:
-                return None
-            if self._divided_s == float("-inf"):
-                self._divide()
-            flow = self.open.get(number)
-            if flow is None:
-                return None
-            return max(flow.down_share_bps if way is Way.DOWN else flow.up_share_bps, LEAST_BPS)
-
-        return self._pacers.setdefault((number, way), Pacer(rate_bps, self._clock.now_s))
+    def figures(self) -> LinkFigures:
+        """Return what is known of the link now; what was told is certain."""
+        if self.told is None:
+            return self.measuring.figures()
+        down, up = (WayFigures(capacity_bps=Estimate(self.whole_bps(way), 1.0, 0.0)) for way in Way)
+        return LinkFigures(down, up)
 
     def tick(self) -> None:
         """Measure once, and steer by it."""
         now_s = self._clock.now_s()
         samples = self._flows.sample()
-        self._round_trips.forget(set(self.open))
-        self._note_progress(now_s, samples)
-        self._carried = self._counters() if self._counters else CounterSample(now_s, *self._used.values())
-        rate_bps = max(self._down.pace(now_s).rate_bps, 1)
-        self._queueing.silence.feed(
-            now_s, self._carried.down_bytes, max(SILENCE_S, SILENCE_PACKETS * PACKET_BYTES * 8 / rate_bps)
-        )
-        for ear in self.ears:
-            self._told_delays.extend(ear())
-        _d = self._delays(samples)  # DBG
-        self._control(now_s, _d)
-        self._dbg(now_s, samples, _d)
+        before = self.measuring.carried
+        self._note_progress(samples, max(now_s - before.at_s, 0.001))
+        carried = self.measuring.count(self._used)
+        if self.kernel_shapes and carried.down_bytes - before.down_bytes > PACKET_BYTES:
+            self._moved_s = now_s
+        for looker in self.lookers:
+            looker(carried, samples)
+        self.measuring.look(samples, self._loads())
         if now_s - self._divided_s >= DIVIDE_EVERY_S and self.open:
             self._divide()
-        if self.told is None and self.measures:
-            self._steer(now_s)
+        if self._steers:
+            self._steer()
 
-    def _dbg(self, now_s, samples, delays):  # DBG
-        import os
+    @property
+    def _steers(self) -> bool:
+        return self.told is None and self.measures
 
-        if "STEER_LOG" in os.environ:
-            if not hasattr(self, "_dbgf"):
-                self._dbgf = open(os.environ["STEER_LOG"], "w")
-            p = self._down.pace(now_s)
-            print(
-                round(now_s, 3),
-                p,
-                [round(h.queueing_s * 1000) for _, h in delays],
-                [
-                    (f.window_bytes, f.unread_bytes, round(f.down_rate_bps / 1e3), round(f.down_share_bps / 1e3))
-                    for f in self.open.values()
-                ][:8],
-                self.in_turns,
-                round(self._down._used_bps(now_s, self._used[Way.DOWN]) / 1e3),
-                self._carried.down_bytes,
-                [round((x.rcv_rtt_s or 0) * 1000) for x in samples][:8],
-                file=self._dbgf,
-                flush=True,
-            )  # DBG
+    @property
+    def _in_turns(self) -> bool:
+        """Whether there are more connections than windows."""
+        moving = sum(1 for each in self.open.values() if each.moves)
+        return self._steers and moving * SEGMENTS_MIN * PACKET_BYTES > self.measuring.pace(Way.DOWN).window_bytes
 
-    def _note_progress(self, now_s: float, samples: Sequence[FlowSample]) -> None:
+    def _note_progress(self, samples: Sequence[FlowSample], passed_s: float) -> None:
         """Bring the flows up to what the kernel and the rooms say has moved."""
+        self.measuring.forget(self.open)
         for sample in samples:
-            flow = self.open.get(sample.flow)
-            if flow is None:
-                continue
-            came = sample.received_bytes - flow.arrived_bytes
-            flow.arrived_bytes = sample.received_bytes
-            flow.unread_bytes = sample.unread_bytes
-            flow.rtt_s = sample.min_rtt_s if flow.rtt_s is None else min(flow.rtt_s, sample.min_rtt_s or flow.rtt_s)
-            if flow.window_bytes is None:
-                flow.window_bytes = FIRST_BYTES_MIN  # it has a connection from now on: what came before is not its own
-                continue
-            flow.down_bytes += max(came, 0)
-        weight = min(1.0, max(now_s - self._carried.at_s, 0.001) / RATE_S)
+            if sample.flow in self.open:
+                self.open[sample.flow].sampled(sample)
         for flow in self.open.values():
-            down, up = flow.down_bytes - flow.seen_down_bytes, flow.up_bytes - flow.seen_up_bytes
-            flow.seen_down_bytes, flow.seen_up_bytes = flow.down_bytes, flow.up_bytes
-            passed_s = weight * RATE_S
-            flow.down_rate_bps += (down * 8 * WIRE_RATIO / passed_s - flow.down_rate_bps) * weight
-            flow.up_rate_bps += (up * 8 * WIRE_RATIO / passed_s - flow.up_rate_bps) * weight
-            if down or up:
-                self._moved_s = now_s
-            self._used[Way.DOWN] += int(down * WIRE_RATIO)
-            self._used[Way.UP] += int(up * WIRE_RATIO)
+            down_bytes, up_bytes = flow.moved(passed_s)
+            self._used[Way.DOWN] += down_bytes
+            self._used[Way.UP] += up_bytes
+            if down_bytes or up_bytes:
+                self._moved_s = self._clock.now_s()
 
-    def _delays(self, samples: Sequence[FlowSample]) -> list[tuple[Sees, Heard]]:
-        told, self._told_delays = self._told_delays, []
-        for sample in samples:
-            round_trip_s = self._round_trips.feed(sample)
-            if round_trip_s is not None:
-                told.append(DelaySample(sample.at_s, round_trip_s, sample.peer, Sees.BOTH))
-        return [(each.sees, Heard(*self._queueing.feed(each))) for each in told]
+    def _loads(self) -> dict[Way, Load]:
+        carried = self.measuring.carried
+        used = {Way.DOWN: carried.down_bytes, Way.UP: carried.up_bytes} if self.kernel_shapes else self._used
+        turns = {Way.DOWN: self._reading, Way.UP: self._sending}
+        in_turns = {Way.DOWN: self.kernel_shapes or self._in_turns, Way.UP: self.kernel_shapes}
+        return {
+            way: Load(used[way], in_turns[way], any(turns[way].waits(number) for number in self.open)) for way in Way
+        }
 
-    def _control(self, now_s: float, delays: Sequence[tuple[Sees, Heard]]) -> None:
-        """Move both rates, and learn what the link carries."""
-        both = [heard for sees, heard in delays if sees is Sees.BOTH]
-        carried = {Way.DOWN: self._carried.down_bytes, Way.UP: self._carried.up_bytes}
-        used = carried if self.kernel_shapes else self._used
-        for way, controller in ((Way.DOWN, self._down), (Way.UP, self._up)):
-            one_way = [heard for sees, heard in delays if sees.value == way.value]
-            beside_s = self._one_way_s(Way.UP if way is Way.DOWN else Way.DOWN, now_s)
-            heard = one_way or [each._replace(queueing_s=max(0.0, each.queueing_s - beside_s)) for each in both]
-            if one_way:
-                self._one_way[way] = (now_s, min(each.queueing_s for each in one_way))
-            in_turns = self.kernel_shapes or (way is Way.DOWN and self.in_turns)
-            base_s = both[-1].base_s if both else None  # one way's own has no zero
-            queueing_s = controller.step(now_s, used[way], heard, base_s=base_s, in_turns=in_turns)
-            if queueing_s is not None:
-                self._queueing_s[way] = (now_s, queueing_s)
-            self._meters[way].feed(now_s, carried[way], queueing_s, controller.target_s)
-
-    def _one_way_s(self, way: Way, now_s: float) -> float:
-        """Return what is known of the other direction's queue: a round trip has waited there too."""
-        heard = self._one_way[way]
-        return heard[1] if heard is not None and now_s - heard[0] < BESIDE_S else 0.0
-
-    def _steer(self, now_s: float) -> None:
-        down = self._down.pace(now_s)
+    def _steer(self) -> None:
+        """Give each connection its window and its pace, and those who wait their turns."""
+        down, up = self.measuring.pace(Way.DOWN), self.measuring.pace(Way.UP)
         carrying = {number: each for number, each in self.open.items() if each.window_bytes is not None}
         total_bps = max(sum(each.down_share_bps for each in carrying.values()), 1)
-        scale = min(down.rate_bps / total_bps, 1.0) if total_bps > down.rate_bps else 1.0
+        scale = min(down.rate_bps / total_bps, 1.0)
         coming_bytes = 0.0
         for number, flow in carrying.items():
             share_bps = max(int(flow.down_share_bps * scale), LEAST_BPS)
@@ -353,24 +232,21 @@ class Steering:
             window = window_for(int(share_bps / WIRE_RATIO), rtt_s, down.target_s, MSS_BYTES, flow.owed_bytes)
             flow.window_bytes, flow.owed_bytes = window
             self._flows.clamp(number, window.size_bytes)
-            self._flows.pace_up(number, max(flow.up_share_bps, LEAST_BPS))
+            self._flows.pace_up(number, max(int(flow.up_share_bps * PACED_RATIO), LEAST_BPS))
             if flow.moves:
                 coming_bytes += max(window.size_bytes - flow.unread_bytes, 0) // MSS_BYTES * PACKET_BYTES
         shares = {number: each.down_share_bps for number, each in carrying.items()}
-        self.turns.plan(down.window_bytes if self.in_turns else None, coming_bytes, shares)
+        self._reading.plan(down.window_bytes if self._in_turns else None, coming_bytes, shares)
+        going_bytes = sum(each.going_bytes for each in carrying.values())
+        shares = {number: each.up_share_bps for number, each in carrying.items()}
+        self._sending.plan(up.window_bytes, going_bytes * WIRE_RATIO, shares)
 
     def _divide(self) -> None:
         self._divided_s = self._clock.now_s()
-        for way, controller in ((Way.DOWN, self._down), (Way.UP, self._up)):
-            if self.told is not None:
-                whole_bps = self.told.down_bps if way is Way.DOWN else self.told.up_bps
-            else:
-                whole_bps = controller.pace(self._divided_s).rate_bps
+        for way in Way:
+            whole_bps = self.whole_bps(way)
             for number, share_bps in divide(whole_bps, self._claims(way, whole_bps), self.policy, way).items():
-                if way is Way.DOWN:
-                    self.open[number].down_share_bps = share_bps
-                else:
-                    self.open[number].up_share_bps = share_bps
+                self.open[number].share(way, share_bps)
 
     def _claims(self, way: Way, whole_bps: int) -> list[Claim]:
         """Return all claims on a told capacity; on a measured rate, which is what calls leave, those of the others."""
@@ -392,40 +268,26 @@ class Steering:
         if flow.traffic_class is TrafficClass.REALTIME:
             return self._call_wants_bps
         pacer = self._pacers.get((number, way))
-        waits = (pacer is not None and pacer.waits) or (way is Way.DOWN and self.turns.waits(number))
+        turns = self._reading if way is Way.DOWN else self._sending
+        waits = (pacer is not None and pacer.waits) or turns.waits(number)
         return flow.demand_bps(way, waits=waits)
 
-    def figures(self) -> LinkFigures:
-        """Return what is known of the link now."""
-        now_s = self._clock.now_s()
-        return LinkFigures(self._way_figures(Way.DOWN, now_s), self._way_figures(Way.UP, now_s))
+    def _pacer(self, number: int, way: Way) -> Pacer:
+        def rate_bps() -> int | None:
+            if self.told is None:
+                return None
+            if self._divided_s == NEVER_S:
+                self._divide()
+            flow = self.open.get(number)
+            return None if flow is None else max(flow.share_of(way), LEAST_BPS)
 
-    def _way_figures(self, way: Way, now_s: float) -> WayFigures:
-        if self.told is not None:
-            told_bps = self.told.down_bps if way is Way.DOWN else self.told.up_bps
-            return WayFigures(capacity_bps=Estimate(told_bps, 1.0, 0.0))
-        heard, loss = self._queueing_s[way], self._losses[way].estimate(now_s)
-        if heard is None:
-            return WayFigures(capacity_bps=self._meters[way].estimate(now_s), loss_ratio=loss)
-        base_s = (self._down if way is Way.DOWN else self._up).pace(now_s).base_s
-        age_s = now_s - heard[0]
-        return WayFigures(
-            capacity_bps=self._meters[way].estimate(now_s),
-            base_delay_s=Estimate(base_s, 1.0, age_s),
-            queueing_s=Estimate(heard[1], 1.0, age_s),
-            loss_ratio=loss,
-        )
-
-    def rates(self) -> Mapping[Way, Pace]:
-        """Return what the box takes of each direction at most."""
-        now_s = self._clock.now_s()
-        return {Way.DOWN: self._down.pace(now_s), Way.UP: self._up.pace(now_s)}
+        return self._pacers.setdefault((number, way), Pacer(rate_bps, self._clock.now_s))
 
     def _first_window_bytes(self) -> int | None:
         """Return what a new connection may begin with: its share of the window, in whole segments."""
-        if self.told is not None or not self.measures:
+        if not self._steers:
             return None
-        pace = self._down.pace(self._clock.now_s())
+        pace = self.measuring.pace(Way.DOWN)
         share_bytes = pace.window_bytes / (len(self.open) or 1)
         return int(min(max(share_bytes // MSS_BYTES * MSS_BYTES, FIRST_BYTES_MIN), FIRST_BYTES_MAX))
 

@@ -3,6 +3,9 @@
 Who joins again takes over the place of their role; the other one's call goes on, and what they see continues when the
 new source is there. While both are in, the call holds a realtime share of the link, and every change of the link, of
 the shares or of what a browser can receive becomes a new cap for both senders.
+
+Whoever waits is told what the link would carry. A call that would take from others the voice they have does not begin;
+one that was under way a moment ago goes on, and the only one always may, with its voice first.
 """
 
 from collections.abc import Callable
@@ -10,6 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from gateway.backhaul.link import Backhaul, Share
+from gateway.backhaul.sharing.admission import VOICE_NEEDS_BPS
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.clinic.allocation import (
     BETTER_VOICE_AFTER_S,
@@ -22,17 +26,20 @@ from gateway.clinic.allocation import (
 )
 from gateway.clinic.invitation import Role
 from gateway.clinic.leg import LegStatistics
-from gateway.clinic.messages import AGAIN, RENEW, LinkShown, Plan, State, answer, bye, state
+from gateway.clinic.messages import AGAIN, RENEW, LinkShown, Plan, State, answer, bye, outlook, state
 from gateway.clinic.peer import DirectPath, MediaPath, NoWayError, Peer
 from gateway.clinic.sdp import Offer
 from gateway.clinic.signalling import Socket
 from gateway.clock import Clock
+from gateway.errors import NoCapacity
 
 CONNECT_S = 20.0  # an answer that led to no connection by then is given up
 HEARD_S = 6.0  # browsers send something each 2.5 s even when muted (RFC 7675 §5.1)
 LINGER_S = 45.0  # media and socket both gone: the place is free
 RENEW_PAUSE_S = 3.0  # a page answers in a second, or is not there
 FIGURES_PAUSE_S = 5.0  # figures alone are not worth a message more often
+KEEPS_S = 120.0  # a call that broke off is no new one for so long
+VOICE_FIRST_S = 6.0  # of a call that nothing promised a picture: as long as a budget takes to rise unwatched
 
 ROLES: tuple[Role, ...] = ("nurse", "doctor")
 
@@ -48,6 +55,8 @@ class _Place:
     allocation: Allocation | None = None
     shown: State | None = None
     shown_s: float = float("-inf")
+    outlook: str = ""
+    outlook_s: float = float("-inf")
     was_connected: bool = False
     counted_bytes: tuple[int, int] = (0, 0)
     renewed_s: float = float("-inf")
@@ -75,6 +84,8 @@ class Consultation:
         self._joining = 0
         self._call = ExitStack()
         self._share: Share | None = None
+        self._parted_s = float("-inf")
+        self._voice_until_s = float("-inf")
 
     @property
     def is_empty(self) -> bool:
@@ -98,9 +109,10 @@ class Consultation:
     async def join(self, role: Role, socket: Socket, offer: Offer) -> None:
         """Answer an offer: whoever sent it sits at the place of `role` from now on.
 
-        Raises: BadRequest, NoAddressError, NoWayError.
+        Raises: BadRequest, NoAddressError, NoWayError, NoCapacity.
         """
         place = self._places[role]
+        self._check_fits(role)
         voice = choose_voice(self._budget_bps(role))
         allocation = self._allocate(place, voice)
         if place.peer is not None and place.peer.continues_with(offer):
@@ -109,7 +121,10 @@ class Consultation:
             socket.say(answer(place.peer.answer_again(voice, allocation.connect_bps)))
             self.settle()
             return
-        peer = Peer(offer, path=self._paths[role], near=role == "nurse", clock=self._clock, changed=self.settle)
+        ear = None if role == "nurse" else self._backhaul.steering.measuring  # the Wi-Fi's delays are not the link's
+        peer = Peer(
+            offer, path=self._paths[role], near=role == "nurse", clock=self._clock, changed=self.settle, ear=ear
+        )
         self._joining += 1
         try:
             sdp = await peer.answer(voice, allocation.connect_bps)
@@ -185,16 +200,20 @@ class Consultation:
         self._connect(doctor, nurse)
         both = nurse.peer is not None and doctor.peer is not None
         if both and self._share is None:
+            if not self._backhaul.admission().fits:
+                self._voice_until_s = self._clock.now_s() + VOICE_FIRST_S
             self._share = self._call.enter_context(self._backhaul.share(TrafficClass.REALTIME))
         elif not both and self._share is not None:
             self._count()
             self._share = None
+            self._parted_s = self._clock.now_s()
             self._call.close()
         for place in (nurse, doctor):
             place.allocation = self._allocate(place, place.voice)
         for place, other in ((nurse, doctor), (doctor, nurse)):
             self._cap(place, other)
             self._show(place, other)
+            self._show_outlook(place, other)
 
     def close(self, reason: str) -> None:
         """Say goodbye to both and let go of everything."""
@@ -206,11 +225,27 @@ class Consultation:
             self._vacate(place)
         self.settle()
 
+    def _check_fits(self, role: Role) -> None:
+        """Let a call begin that fits, and any where none is under way.
+
+        Raises: NoCapacity.
+        """
+        alone = self._other(role).peer is None
+        goes_on = self._share is not None or self._clock.now_s() - self._parted_s < KEEPS_S
+        if alone or goes_on or not self._backhaul.open_shares()[TrafficClass.REALTIME]:
+            return
+        admission = self._backhaul.admission()
+        if not admission.fits:
+            raise NoCapacity(admission.reason, admission.next_step)
+
+    def _other(self, role: Role) -> _Place:
+        return self._places["doctor" if role == "nurse" else "nurse"]
+
     def _seat(self, place: _Place, socket: Socket) -> None:
         if place.socket is not None and place.socket is not socket:
             place.socket.say(bye("replaced"))
             place.socket.hang_up()
-        place.socket, place.shown = socket, None
+        place.socket, place.shown, place.outlook_s = socket, None, float("-inf")
 
     def _vacate(self, place: _Place) -> None:
         if place.peer is not None:
@@ -238,10 +273,11 @@ class Consultation:
 
     def _budget_bps(self, role: Role) -> int:
         budget = self._backhaul.call_budget()
-        return budget.up_bps if role == "nurse" else budget.down_bps
+        bps = budget.up_bps if role == "nurse" else budget.down_bps
+        return min(bps, VOICE_NEEDS_BPS) if self._clock.now_s() < self._voice_until_s else bps
 
     def _allocate(self, place: _Place, voice: Voice) -> Allocation:
-        other = self._places["doctor" if place.role == "nurse" else "nurse"].peer
+        other = self._other(place.role).peer
         return allocate(
             self._budget_bps(place.role),
             voice=voice,
@@ -290,6 +326,20 @@ class Consultation:
         if late or now.matters_more_than(place.shown):
             place.shown, place.shown_s = now, now_s
             place.socket.say(state(now))
+
+    def _show_outlook(self, place: _Place, other: _Place) -> None:
+        """Tell whoever waits what the link would carry now."""
+        now_s = self._clock.now_s()
+        if place.socket is None or place.peer is None or other.peer is not None:
+            place.outlook_s = float("-inf")
+            return
+        if now_s - place.outlook_s < FIGURES_PAUSE_S:
+            return
+        admission = self._backhaul.admission()
+        words = place.socket.words(admission.reason, admission.next_step)
+        if words != place.outlook or place.outlook_s == float("-inf"):
+            place.socket.say(outlook(words))
+        place.outlook, place.outlook_s = words, now_s
 
     def _count(self) -> None:
         """Put the doctor's bytes on the link's account: what comes from there is down, what goes there is up."""

@@ -45,6 +45,9 @@ class ReceiverReported:
     ssrc: int
     fraction_lost: int
     packets_lost: int
+    highest_sequence: int
+    last_report: int  # the middle of our sender report's time (RFC 3550 §6.4.1), 0 before the first came
+    since_report: int  # in 1/65536 s
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +302,14 @@ def write_sender_report(ssrc: int, ntp: int, timestamp: int, packets: int, paylo
 
 
 def _reported(report: rtp.RtcpReceiverInfo) -> ReceiverReported:
-    return ReceiverReported(report.ssrc, report.fraction_lost, report.packets_lost)
+    return ReceiverReported(
+        report.ssrc,
+        fraction_lost=report.fraction_lost,
+        packets_lost=report.packets_lost,
+        highest_sequence=report.highest_sequence,
+        last_report=report.lsr,
+        since_report=report.dlsr,
+    )
 
 
 def _estimated(fci: bytes) -> list[Feedback]:

@@ -5,12 +5,13 @@ What a browser asks for is answered where it can be: packets from the leg's own 
 merged. Reports keep the source's pair of clocks, so that lips and voice stay together (RFC 3550 §6.4.1).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from aiortc import RTCRtpTransceiver
 
+from gateway.backhaul.sensing.samples import DelaySample, Way
 from gateway.clinic.forwarding import (
     BitrateEstimated,
     Feedback,
@@ -26,6 +27,7 @@ from gateway.clinic.forwarding import (
     write_remb,
     write_sender_report,
 )
+from gateway.clinic.instrument import Instrument
 from gateway.clinic.sdp import Offer
 from gateway.clinic.streams import GAP_MAX, History, Incoming, KeyframeRequests, Outgoing, read_header
 from gateway.clock import Clock
@@ -36,6 +38,18 @@ REPORT_PAUSE_S = 1.0
 ESTIMATE_S = 5.0  # browsers repeat theirs each second
 SILENCE_S = 1.0  # a browser that sends its voice is heard 17 times a second or more
 NACKED_MAX = 128  # of one request; more than a second of picture
+
+
+class Ear(Protocol):
+    """Who wants to know what a call tells of the link."""
+
+    def hear(self, samples: Iterable[DelaySample]) -> None:
+        """Take delays."""
+        ...
+
+    def hear_loss(self, way: Way, expected: int, lost: int) -> None:
+        """Take how many packets were due one way, and how many of them never came."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +66,15 @@ class LegStatistics:
 
 
 class Leg:
-    """The media of one browser."""
+    """The media of one browser; with an `ear`, of one beyond the link."""
 
     def __init__(
-        self, offer: Offer, transceivers: Mapping[str, RTCRtpTransceiver], clock: Clock, first_sequence: int
+        self,
+        offer: Offer,
+        transceivers: Mapping[str, RTCRtpTransceiver],
+        clock: Clock,
+        first_sequence: int,
+        ear: Ear | None = None,
     ) -> None:
         self._clock = clock
         self._kinds = {each.payload_type: each.kind for each in offer.media}
@@ -65,7 +84,7 @@ class Leg:
                 ssrc=outgoing_ssrc(transceivers[kind]),
                 payload_type=offer.of(kind).payload_type,
                 clock_rate=rate,
-                abs_send_time_id=offer.of(kind).abs_send_time_id,
+                abs_send_time_id=offer.of(kind).abs_send_time_id if kind == "video" else None,
                 sequence=first_sequence,
             )
             for kind, rate in CLOCK_RATES.items()
@@ -74,6 +93,9 @@ class Leg:
             transceivers["audio"], now_s=clock.now_s, take_rtp=self._take_rtp, take_feedback=self._take_feedback
         )
         self._ssrc = self._outgoing["video"].ssrc  # who our own reports come from
+        self._ear = ear
+        stamp_ids = {each.kind: each.abs_send_time_id for each in offer.media}
+        self._instrument = Instrument(f"call:{self._ssrc}", stamp_ids)
         self._other: Leg | None = None
         self._history = History()
         self._keyframes = KeyframeRequests()
@@ -116,6 +138,7 @@ class Leg:
             self._send_remb(now_s)
         if now_s - self._report_s >= REPORT_PAUSE_S and self.wire.is_open:
             self._report_s = now_s
+            self._tell_loss_down()
             receptions = [each for stream in self._incoming.values() if (each := stream.reception(now_s))]
             if receptions:
                 self.wire.send_rtcp(write_receiver_report(self._ssrc, receptions))
@@ -146,6 +169,8 @@ class Leg:
         skipped = self._incoming[kind].received(header, now_s)
         if skipped and kind == "video":
             self._ask_again(skipped, now_s)
+        if self._ear is not None and (sample := self._instrument.arrived(packet, header, kind, now_s)):
+            self._ear.hear((sample,))
         other = self._other
         if other is None or not other.wire.is_open:
             return
@@ -165,6 +190,8 @@ class Leg:
             case ReceiverReported(ssrc=ssrc, fraction_lost=lost):
                 if ssrc == self._outgoing["video"].ssrc:
                     self._fraction_lost = lost / 256
+                if self._ear is not None:
+                    self._tell(self._ear, feedback, now_s)
             case PacketsMissed(ssrc=ssrc, sequences=sequences):
                 if ssrc == self._outgoing["video"].ssrc:
                     self._send_again(sequences, now_s)
@@ -186,9 +213,25 @@ class Leg:
             copy = self._other._outgoing[kind]
             timestamp = copy.timestamp_of(report.ssrc, report.timestamp)
             if timestamp is not None:
+                self._other._instrument.reported(copy.ssrc, report.ntp, now_s)
                 self._other.wire.send_rtcp(
                     write_sender_report(copy.ssrc, report.ntp, timestamp, copy.packets, copy.payload_bytes)
                 )
+
+    def _tell(self, ear: Ear, report: ReceiverReported, now_s: float) -> None:
+        """Tell what a report shows of the link."""
+        round_trip = self._instrument.answered(report.ssrc, report.last_report, report.since_report, now_s)
+        if round_trip is not None:
+            ear.hear((round_trip,))
+        if report.ssrc == self._outgoing["audio"].ssrc:
+            loss = self._instrument.lost_up(report.highest_sequence, report.packets_lost)
+            if loss is not None:
+                ear.hear_loss(Way.UP, *loss)
+
+    def _tell_loss_down(self) -> None:
+        voice = self._incoming["audio"]
+        if self._ear is not None and (loss := self._instrument.lost_down(voice.expected, voice.packets)):
+            self._ear.hear_loss(Way.DOWN, *loss)
 
     def _ask_again(self, skipped: range, now_s: float) -> None:
         stream = self._incoming["video"]

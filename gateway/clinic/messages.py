@@ -2,7 +2,8 @@
 
 From the page: `offer` (with `sdp`), `resume` (the socket was lost, the media perhaps not), `pong`, `bye`.
 From the box: `answer` (with `sdp`), `state`, `again` (begin a new connection), `renew` (offer the same connection once
-more: the answer will ask for another voice), `refused` (with a sentence), `ping`, `bye`.
+more: the answer will ask for another voice), `outlook` (with a sentence: what the link would carry), `refused` (with
+one, too), `ping`, `bye`.
 """
 
 import json
@@ -108,6 +109,11 @@ def answer(sdp: str) -> Message:
 def state(shown: State) -> Message:
     """Where the call stands."""
     return {"type": "state", **asdict(shown)}
+
+
+def outlook(sentence: str) -> Message:
+    """What the call would carry that is waited for."""
+    return {"type": "outlook", "message": sentence}
 
 
 def refused(sentence: str, *, final: bool) -> Message:

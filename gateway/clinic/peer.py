@@ -17,7 +17,7 @@ from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationEr
 from gateway.backhaul.dialer import Endpoint
 from gateway.clinic.allocation import Voice
 from gateway.clinic.forwarding import gather_ipv4_only, open_connection
-from gateway.clinic.leg import Leg
+from gateway.clinic.leg import Ear, Leg
 from gateway.clinic.sdp import CANDIDATES_MAX, Offer, usable_candidates, write_answer, write_offer
 from gateway.clock import Clock
 from gateway.errors import N_, BadRequest, LocalError
@@ -78,12 +78,22 @@ class NoWayError(LocalError):
 class Peer:
     """One browser's connection."""
 
-    def __init__(self, offer: Offer, *, path: MediaPath, near: bool, clock: Clock, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        offer: Offer,
+        *,
+        path: MediaPath,
+        near: bool,
+        clock: Clock,
+        changed: Callable[[], None],
+        ear: Ear | None = None,
+    ) -> None:
         self._offer = offer
         self._path = path
         self._near = near
         self._clock = clock
         self._changed = changed
+        self._ear = ear
         self._connection: RTCPeerConnection | None = None
         self._answer = ""
         self._local: list[Endpoint] = []
@@ -106,7 +116,7 @@ class Peer:
             await connection.setLocalDescription(await connection.createAnswer())
         except (ValueError, OperationError, InvalidAccessError, InvalidStateError) as exc:
             raise BadRequest(N_("The offer does not fit what the box can do."), N_("Reload the page.")) from exc
-        leg = Leg(self._offer, transceivers, self._clock, secrets.randbelow(0x8000))
+        leg = Leg(self._offer, transceivers, self._clock, secrets.randbelow(0x8000), self._ear)
         leg.wire.take_over()
         self.leg = leg
         gatherer = transceivers["audio"].receiver.transport.transport.iceGatherer

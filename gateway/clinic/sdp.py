@@ -136,7 +136,7 @@ def write_offer(offer: Offer) -> str:
             "a=rtcp-mux",
             f"a=rtpmap:{each.payload_type} {_CODECS[each.kind]}",
             *(f"a=rtcp-fb:{each.payload_type} {feedback}" for feedback in each.feedback),
-            *([f"a=extmap:{each.abs_send_time_id} {ABS_SEND_TIME}"] if each.abs_send_time_id else []),
+            *_stamp_lines(each),
             f"a=ice-ufrag:{offer.ufrag}",
             f"a=ice-pwd:{offer.password}",
             *(f"a=fingerprint:{fingerprint}" for fingerprint in offer.fingerprints),
@@ -155,7 +155,7 @@ def write_answer(
     opus = offer.of("audio").payload_type
     vp8 = offer.of("video").payload_type
     said: dict[str, list[str]] = {
-        f"a=rtpmap:{opus} ": _opus_lines(opus, voice),
+        f"a=rtpmap:{opus} ": _opus_lines(offer.of("audio"), voice),
         f"a=rtpmap:{vp8} ": [f"a=fmtp:{vp8} x-google-start-bitrate={connect_bps // 1_000}"],
     }
     lines: list[str] = []
@@ -213,7 +213,7 @@ def _media(line: str, section: _Section) -> Media:
         payload_type=payload_type,
         direction=directions[0] if directions else "sendrecv",
         feedback=_feedback(payload_type, section) if kind == "video" else (),
-        abs_send_time_id=_extension_id(section) if kind == "video" else None,
+        abs_send_time_id=_extension_id(section),
     )
 
 
@@ -287,13 +287,18 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 10
 
 
-def _opus_lines(payload_type: int, voice: Voice) -> list[str]:
+def _opus_lines(opus: Media, voice: Voice) -> list[str]:
     packet_ms = round(voice.packet_s * 1_000)
     return [
-        f"a=fmtp:{payload_type} minptime=10;useinbandfec=1;stereo=0;maxaveragebitrate={voice.rate_bps}",
+        f"a=fmtp:{opus.payload_type} minptime=10;useinbandfec=1;stereo=0;maxaveragebitrate={voice.rate_bps}",
         f"a=ptime:{packet_ms}",
         f"a=maxptime:{packet_ms}",
+        *_stamp_lines(opus),  # the library knows it of pictures alone; with it, a voice shows how the link queues
     ]
+
+
+def _stamp_lines(media: Media) -> list[str]:
+    return [f"a=extmap:{media.abs_send_time_id} {ABS_SEND_TIME}"] if media.abs_send_time_id else []
 
 
 def _candidate_lines(addresses: Sequence[tuple[str, int]]) -> list[str]:

@@ -58,10 +58,13 @@ class Socket:
         except asyncio.QueueFull:
             self.hang_up()
 
+    def words(self, *messages: str) -> str:
+        """Return sentences in the reader's language."""
+        return " ".join(translate(self._language, each) for each in messages)
+
     def refuse(self, error: GatewayError) -> None:
         """Say a refusal in the reader's language."""
-        sentences = (translate(self._language, each) for each in (error.what, error.advice))
-        said = " ".join(sentences)
+        said = self.words(error.what, error.advice)
         final = isinstance(error, NotAllowed)
         self.say(refused(said % error.values if error.values else said, final=final))
 

@@ -25,7 +25,7 @@ KEYFRAME_PAUSE_S = 0.5  # a keyframe costs as much as half a second of picture
 
 _HEADER = struct.Struct("!BBHLL")
 _EXTENSION = struct.Struct("!HHL")  # RFC 8285 §4.2: profile, length, one element of three bytes
-_ONE_BYTE = 0xBEDE
+ONE_BYTE = 0xBEDE  # RFC 8285 §4.2
 
 
 class Header(NamedTuple):
@@ -101,6 +101,11 @@ class Incoming:
         self._highest += ahead
         return skipped
 
+    @property
+    def expected(self) -> int:
+        """How many packets there are from the first to the last that came."""
+        return self._highest - self._first + 1
+
     def may_ask_again(self, now_s: float) -> bool:
         """Whether one more NACK may go out now."""
         return self._nacks.take(1, now_s)
@@ -114,7 +119,7 @@ class Incoming:
         """Return the report since the last one, or None before the first packet."""
         if self.ssrc is None:
             return None
-        expected = self._highest - self._first + 1
+        expected = self.expected
         expected_since = expected - self._expected_before
         lost_since = expected_since - (self.packets - self._packets_before)
         self._expected_before, self._packets_before = expected, self.packets
@@ -217,7 +222,7 @@ class Outgoing:
         # 24 bits of seconds, 18 of them behind the point; ours, so that the browser measures our leg alone
         sent = int(now_s * 262_144) & 0xFFFFFF
         element = (((self._abs_send_time_id or 0) << 4 | 2) << 24) | sent
-        return head + _EXTENSION.pack(_ONE_BYTE, 1, element) + packet[header.payload_at :]
+        return head + _EXTENSION.pack(ONE_BYTE, 1, element) + packet[header.payload_at :]
 
 
 class History:

@@ -192,7 +192,5 @@ class _Heard:
 async def _paced(body: bytes, share: Share) -> AsyncIterator[bytes]:
     """Yield the body as the link has room for it."""
     await share.take_up(HEAD_BYTES)
-    for start in range(0, len(body), PIECE_BYTES):
-        piece = body[start : start + PIECE_BYTES]
-        await share.take_up(len(piece))
+    async for piece in share.going_up(body):
         yield piece

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from gateway.backhaul.sharing.admission import Admission
 from gateway.errors import NotAllowed, NotFound
 from gateway.portal.credentials import Role
 from gateway.portal.identity import VISIT, Identity, demand_role
@@ -34,6 +35,7 @@ class ConsultationPages:
         identity: Identity,
         clinic: Clinic | None,
         invite: Callable[[], Invitations] | None,
+        admission: Callable[[], Admission],
         door_url: str,
         *,
         has_https: bool,
@@ -42,6 +44,7 @@ class ConsultationPages:
         self._identity = identity
         self._clinic = clinic
         self._invite = invite
+        self._admission = admission
         self._door_url = door_url.rstrip("/")
         self._has_https = has_https
 
@@ -78,7 +81,12 @@ class ConsultationPages:
     def _page(self, request: web.Request, links: Links | None) -> web.Response:
         has_clinic = self._clinic is not None and self._invite is not None
         return self._pages.render(
-            request, "consultations.html", links=links, has_clinic=has_clinic, has_https=self._has_https
+            request,
+            "consultations.html",
+            links=links,
+            has_clinic=has_clinic,
+            has_https=self._has_https,
+            admission=self._admission(),
         )
 
     async def _call(self, request: web.Request) -> web.StreamResponse:

@@ -91,7 +91,7 @@ class Portal:
         self._sign_in = SignInPages(self._pages, self._identity, self._doorkeeper)
         self._shop = ShopPages(self._pages, self._identity, market)
         self._consultations = ConsultationPages(
-            self._pages, self._identity, clinic, invite, door_url, has_https=has_https
+            self._pages, self._identity, clinic, invite, backhaul.admission, door_url, has_https=has_https
         )
 
     async def start(self) -> None:

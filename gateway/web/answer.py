@@ -9,7 +9,7 @@ off again. The private names for that are held by `tests/contract/test_aiohttp_c
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager, nullcontext
 
@@ -67,8 +67,11 @@ async def send(
     pool: Executor,
     decoded_bytes_max: int,
     reader_s: float,
+    on_sent: Callable[[int], None] | None = None,
 ) -> web.StreamResponse:
     """Send an answer whose body goes through `done`; a browser has `reader_s` to take each piece.
+
+    `on_sent` is told how many bytes of the body were sent, also where it broke off.
 
     Raises: ConnectionResetError when the body, or the browser, broke off.
     """
@@ -93,6 +96,9 @@ async def send(
         if size_bytes is None and request.version < HttpVersion11:
             reset(request.transport)
         raise ConnectionResetError("the body broke off") from exc
+    finally:
+        if on_sent is not None:
+            on_sent(response.sent_bytes)
     return response
 
 

@@ -7,6 +7,7 @@ answer is looked at before an error is.
 from contextlib import suppress
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from math import ceil
 from typing import assert_never
 
@@ -258,6 +259,7 @@ class Exchange:
         aged = (*without(stored.fields, {"age"}), ("Age", str(int(stored.age_s(now_s)))))  # RFC 9111 §5.1
         how = status or (forwarded(Forwarded.PARTIAL) if lacked_bytes else hit(ttl_s, detail))
         told = means.told(with_ranges(aged) if stored.status == 200 else aged, self._route, how)
+        on_sent = partial(self._served_here, lacked_bytes)
         try:
             shown = await self._with_banner(stored, source, told, stored.age_s(now_s))
             if shown is not None:
@@ -270,9 +272,11 @@ class Exchange:
             done = recoding_for(self._ask, told, source.size_bytes)
             cut = self._slicing.cut(stored.status, plain, source, done)
             if cut is not None:
-                return await means.send(self._request, *cut, Recoding())
+                return await means.send(self._request, *cut, Recoding(), on_sent=on_sent)
             saved = await means.saver.saved(stored, source, told, self._ask, self._route.pictures)
-            response = await means.send(self._request, stored.status, saved.fields, saved.source, saved.done)
+            response = await means.send(
+                self._request, stored.status, saved.fields, saved.source, saved.done, on_sent=on_sent
+            )
             final = saved.settled and not saved.done.changes and detail is None and status is None
             final = final and not self._shows_age
             if final and isinstance(saved.source, HeldBody):
@@ -295,7 +299,13 @@ class Exchange:
             return None
         fields = told_with_banner(told)
         done = recoding_for(ask, fields, page.size_bytes)
-        return await means.send(self._request, stored.status, fields, page, done)
+        on_sent = partial(self._served_here, 0)
+        return await means.send(self._request, stored.status, fields, page, done, on_sent=on_sent)
+
+    def _served_here(self, crossed_bytes: int, sent_bytes: int) -> None:
+        """Take note of what was sent and did not cross the link for it."""
+        if sent_bytes > crossed_bytes:
+            self._means.served(self._route.device, sent_bytes - crossed_bytes)
 
     def _teach(self, stored: StoredResponse, response: web.StreamResponse, body: bytes) -> None:
         """Let the next request like this one be answered early."""

@@ -1,5 +1,6 @@
 """What every exchange works with, and how an answer is told and sent."""
 
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -52,6 +53,7 @@ class Means:
     pool: Executor
     name: str
     limits: WebLimits
+    served: Callable[[str, int], None]  # takes note of a device and the bytes that it got without the link
 
     @property
     def decoded_bytes_max(self) -> int:
@@ -65,7 +67,14 @@ class Means:
         return (*passed, (FIELD, joined(combined(moved, FIELD), status)))
 
     async def send(
-        self, request: web.BaseRequest, status: int, fields: Fields, source: Source, done: Recoding
+        self,
+        request: web.BaseRequest,
+        status: int,
+        fields: Fields,
+        source: Source,
+        done: Recoding,
+        *,
+        on_sent: Callable[[int], None] | None = None,
     ) -> web.StreamResponse:
         """Send an answer.
 
@@ -81,6 +90,7 @@ class Means:
                 pool=self.pool,
                 decoded_bytes_max=self.decoded_bytes_max,
                 reader_s=self.limits.reader_s,
+                on_sent=on_sent,
             )
         except ConnectionResetError:
             self.counters.broken += 1

@@ -6,7 +6,7 @@ outlives it. Stop the listeners before it; `close_tunnels` lets them stop withou
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import asdict
@@ -60,7 +60,13 @@ class WebRoom:
         access_log: Path | None = None,
         kept: KeptLimits = KeptLimits(),  # noqa: B008 - frozen
         saver: SaverLimits = SaverLimits(),  # noqa: B008 - frozen
+        served: Callable[[str, int], None] | None = None,
     ) -> None:
+        """`served` is told the address of a device, `""` where it is not known, and bytes that it got without the link.
+
+        Of an answer it is told when that ends; what was answered early is gathered by device for `NOTES_S`.
+        """
+        self._served = served or _untold
         self.sites = tuple(sites)
         self._backhaul = backhaul
         self._clock = clock
@@ -116,6 +122,7 @@ class WebRoom:
             pool=pool,
             name=name,
             limits=limits,
+            served=self._served,
         )
 
     def _make_ahead(self, folder: Path, kept: KeptLimits) -> None:
@@ -162,6 +169,7 @@ class WebRoom:
             keeping = tasks.create_task(lasting(self._kept_run.run, "kept"), name="web kept")
             starting.callback(keeping.cancel)
             starting.push_async_callback(self._write_log)
+            starting.callback(self._tell_served)
             noting = tasks.create_task(lasting(self._take_notes, "notes"), name="web notes")
             starting.callback(noting.cancel)
             await self.warming.start()
@@ -219,7 +227,13 @@ class WebRoom:
                 for at in early.asked_for():
                     self._store.use(*at)
                     self.saver.asked(*at)
+            self._tell_served()
             await self._write_log()
+
+    def _tell_served(self) -> None:
+        for early in (self.site_early, self.proxy_early):
+            for device, size_bytes in early.take_served().items():
+                self._served(device, size_bytes)
 
     async def _write_log(self) -> None:
         text = self._log.take()
@@ -239,3 +253,7 @@ class WebRoom:
                 self._cleared()  # they say nothing of the link
             if down:
                 self._fetches.interrupt()
+
+
+def _untold(device: str, size_bytes: int) -> None:
+    del device, size_bytes

@@ -12,7 +12,7 @@ Source: RFC 9110 §9.3.6, RFC 9112 §9.6 (half-close).
 import asyncio
 import errno
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 
 from aiohttp import web
@@ -148,8 +148,8 @@ class Tunnels:
             with self._backhaul.share(TrafficClass.WEB, device) as share, _carried_by(share, far.sock):
                 async with asyncio.timeout(self._idle_s) as idle, asyncio.TaskGroup() as ways:
                     self._open.add(idle)
-                    down = _Way(idle, self._idle_s, share.take_down, came)
-                    up = _Way(idle, self._idle_s, share.take_up, went)
+                    down = _Way(idle, self._idle_s, share.coming_down, came)
+                    up = _Way(idle, self._idle_s, share.going_up, went)
                     ways.create_task(down.carry(far.reader, near.writer), name="tunnel down")
                     ways.create_task(up.carry(near.reader, far.writer), name="tunnel up")
             near.close()
@@ -176,12 +176,12 @@ class _Way:
         self,
         idle: asyncio.Timeout,
         idle_s: float,
-        take: Callable[[int], Awaitable[None]],
+        paced: Callable[[bytes], AsyncIterator[bytes]],
         moved: Callable[[int], None],
     ) -> None:
         self._idle = idle
         self._idle_s = idle_s
-        self._take = take
+        self._paced = paced
         self._moved = moved
 
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -190,9 +190,9 @@ class _Way:
             if not self._idle.expired():
                 self._idle.reschedule(asyncio.get_running_loop().time() + self._idle_s)
             self._moved(len(data))
-            await self._take(len(data))
-            writer.write(data)
-            await writer.drain()
+            async for piece in self._paced(data):
+                writer.write(piece)
+                await writer.drain()
         if writer.can_write_eof():
             writer.write_eof()
 

@@ -326,6 +326,7 @@ async def world(
     warm: WarmOrder = WarmOrder(),  # noqa: B008 - frozen
     pictures: Policy = Policy(),  # noqa: B008 - frozen
     saver: SaverLimits = SaverLimits(often=0),  # noqa: B008 - frozen
+    served: Callable[[str, int], None] | None = None,
     **changed: float,
 ) -> AsyncIterator[World]:
     """Run a world; an origin or a clock from an earlier one goes on."""
@@ -359,6 +360,7 @@ async def world(
         backhaul=backhaul,
         site_dialer=dialer,
         proxy_dialer=dialer,
+        served=served,
     )
     small = Limits(stop_s=0.2)
     site = Listener("site", Address("127.0.0.1", 0), room.doors.site, plain, limits=small, early=room.site_early.answer)

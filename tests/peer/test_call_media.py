@@ -14,9 +14,10 @@ from functools import partial
 import aiohttp
 import pytest
 from aiohttp import web
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, expect
 
 from gateway.backhaul.link import Backhaul
+from gateway.backhaul.sensing.samples import DelaySample, Sees, Way
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.backhaul.sharing.shares import Capacity
 from gateway.clinic.invitation import Invitations, invite
@@ -45,7 +46,8 @@ WORDS = [
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>call</title>
 <script type="application/json" data-strings>{words}</script>
 <main data-call data-socket="/consulta/{token}/ws" data-role="nurse">
-<p data-show="status"></p><p data-show="quality"></p><meter data-show="level" max="1"></meter>
+<p data-show="status"></p><p data-show="outlook"></p>
+<p data-show="quality"></p><meter data-show="level" max="1"></meter>
 <video data-role="self" muted playsinline></video><video data-role="remote" playsinline></video>
 <button data-action="check">c</button><button data-action="join">j</button><button data-action="leave">l</button>
 <button data-action="mute">m</button><button data-action="picture">p</button></main>
@@ -249,6 +251,91 @@ async def test_a_link_too_weak_for_a_picture_keeps_the_voice_and_says_so(browser
     for page in pages:
         await until_figures(page, lambda now: now["frames"] > 20)
         assert await page.locator("[data-show=status]").inner_text() == "[connected]"
+
+
+async def test_a_call_tells_of_the_link_and_the_nurse_s_wi_fi_does_not(
+    browser: Browser, clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delays: list[DelaySample] = []
+    losses: list[tuple[Way, int, int]] = []
+    monkeypatch.setattr(clinic.backhaul.steering.measuring, "hear", delays.extend)
+    monkeypatch.setattr(clinic.backhaul.steering.measuring, "hear_loss", lambda *loss: losses.append(loss))
+    async with call(browser, clinic) as (_, doctor):
+        delays.clear()
+        losses.clear()
+        voices = (await figures(doctor))["voice_packets"]
+        await until_figures(doctor, lambda now: now["voice_packets"] > voices + 300)
+        await wait_until(lambda: any(each.sees is Sees.BOTH for each in delays))
+        await wait_until(lambda: {way for way, *_ in losses} == set(Way))
+    down = [each.delay_s for each in delays if each.sees is Sees.DOWN]
+    assert len({each.path for each in delays if each.sees is Sees.DOWN}) == 1
+    assert len(down) > 250, "nearly each packet of a voice"
+    assert sorted(down)[len(down) * 3 // 4] - min(down) < 0.03
+    assert all(0 <= each.delay_s < 0.5 for each in delays if each.sees is Sees.BOTH)
+    assert sum(lost for *_, lost in losses) == 0
+    assert all(0 < expected < 1_000 for _, expected, _ in losses)
+
+
+async def test_who_waits_reads_what_the_link_would_carry(browser: Browser, clinic: Clinic) -> None:
+    clinic.backhaul.tell_capacity(TRICKLE)
+    nurse = await joined(browser, clinic, clinic.links.nurse)
+    outlook = nurse.locator("[data-show=outlook]")
+    await expect(outlook).to_have_text(
+        "Today the link carries a voice, without a picture."
+        " Begin with the voice: the picture comes by itself when the link allows."
+    )
+    clinic.backhaul.tell_capacity(WIDE)
+    await expect(outlook).to_have_text(
+        "Today the link carries voice and a clear picture. You can begin.", timeout=9_000
+    )
+    doctor = await joined(browser, clinic, clinic.links.doctor)
+    await connected(nurse, doctor)
+    await expect(outlook).to_have_text("")
+
+
+async def test_a_link_that_moved_is_noticed_within_seconds_and_the_call_goes_on(
+    browser: Browser, clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with call(browser, clinic) as (nurse, doctor):
+        (consultation,) = clinic.room._consultations.values()
+        place = consultation._places["doctor"]
+        assert place.peer is not None
+        assert place.peer.leg is not None
+        assert place.socket is not None
+        monkeypatch.setattr(place.socket, "say", lambda message: None)  # nothing gets through by the old way
+        place.peer.leg.wire.abort()
+        began_s = asyncio.get_running_loop().time()
+        consultation.move()
+        await nurse.wait_for_selector("[data-connection=waiting]")
+        await doctor.wait_for_selector("[data-connection=reconnecting]", timeout=8_000)
+        await connected(nurse, doctor)
+        assert asyncio.get_running_loop().time() - began_s < 10
+        for page in (nurse, doctor):
+            await until_figures(page, lambda now: now["frames"] > 10)
+        assert clinic.room.statistics().calls == 1
+
+
+async def test_who_is_silent_and_unseen_is_not_taken_for_gone(browser: Browser, clinic: Clinic) -> None:
+    dialled: list[str] = []
+    async with call(browser, clinic) as (nurse, doctor):
+        for page in (nurse, doctor):
+            page.on("websocket", lambda socket: dialled.append(socket.url))
+            await page.locator("[data-action=mute]").click()
+            await page.locator("[data-action=picture]").click()
+        seen = await figures(doctor)
+        await until_figures(doctor, lambda now: now["samples"] > seen["samples"] + RATE * SEEN_S)
+        clinic.backhaul.tell_capacity(TRICKLE)
+        await nurse.locator("[data-action=leave]").click()
+        await doctor.wait_for_selector("[data-connection=waiting]")
+        (consultation,) = clinic.room._consultations.values()
+        peer = consultation._places["doctor"].peer
+        assert peer is not None
+        assert peer.leg is not None
+        wire = peer.leg.wire
+        sent_bytes = wire.sent_bytes
+        await wait_until(lambda: wire.sent_bytes > sent_bytes + 1_200)  # reports alone: 200 B a second
+        assert await doctor.get_attribute("[data-call]", "data-connection") == "waiting"
+    assert dialled == []
 
 
 async def test_who_was_cut_off_joins_again_and_the_other_one_sees_them(browser: Browser, clinic: Clinic) -> None:

@@ -196,8 +196,8 @@ def outside(address: str) -> bool:
 async def test_who_is_not_of_the_village_gets_a_sentence_and_nothing_early() -> None:
     asked = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
-    def early(data: bytes) -> tuple[bytes, bytes]:
-        raise AssertionError(data)
+    def early(data: bytes, device: str) -> tuple[bytes, bytes]:
+        raise AssertionError(data, device)
 
     listener = Listener("test", LOOPBACK, hello, plain, early=early, clients=outside)
     await listener.start()
@@ -212,7 +212,8 @@ async def test_who_is_not_of_the_village_gets_a_sentence_and_nothing_early() -> 
 async def test_an_early_answer_keeps_its_connection_until_it_has_idled() -> None:
     asked = b"GET /early HTTP/1.1\r\nHost: a\r\n\r\n"
 
-    def early(data: bytes) -> tuple[bytes, bytes] | None:
+    def early(data: bytes, device: str) -> tuple[bytes, bytes] | None:
+        assert device == "127.0.0.1"
         return (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n", b"x") if data == asked else None
 
     listener = Listener("test", LOOPBACK, hello, plain, early=early, limits=Limits(idle_s=0.4))
@@ -261,8 +262,8 @@ async def test_who_takes_nothing_of_an_answer_is_cut(early: bool, monkeypatch: p
         del request
         return web.Response(body=body)
 
-    def at_once(data: bytes) -> tuple[bytes, bytes]:
-        del data
+    def at_once(data: bytes, device: str) -> tuple[bytes, bytes]:
+        del data, device
         return b"HTTP/1.1 200 OK\r\nContent-Length: 8000000\r\n\r\n", body
 
     limits = Limits(idle_s=30.0, reader_s=0.3)

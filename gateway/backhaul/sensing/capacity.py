@@ -1,7 +1,7 @@
 """What one direction of the link carries, learned while it is full. Pure.
 
-Only a link with a queue shows its capacity: then it is what comes out. Without one, all that is known is that it carries
-at least what it carried. A figure falls quickly and rises slowly, and is worth less the older it is.
+Only a link with a queue shows its capacity: then it is what comes out. Without one, all that is known is that it
+carries at least what it carried. A figure falls quickly and rises slowly, and is worth less the older it is.
 """
 
 from collections import deque

@@ -1,12 +1,13 @@
 """How fast the box may take from the link now, so that a queue as short as can be keeps it busy. Pure.
 
-One direction. The rate stands for a window, rate × (base delay + target): what is under way at once. A window has its own
-clock: when the link slows down, it bounds the queue before anybody has measured anything. At each tick the rate moves by
+One direction. The rate stands for a window, rate × (base delay + target): what is under way at once. A window has its
+own clock: when the link slows down, it bounds the queue before anybody has measured anything. At each tick the rate
+moves by
 
     rate ← rate × (1 + gain × ((base + target) / (base + queueing) − 1))
 
-so that it stays where the queueing delay is the target, falls by what the queue has too much, and rises by a third in a
-round trip where there is none (FAST TCP). It rises only while it is used, so it means something. The target follows how
+so that it stays where the queueing delay is the target, falls by what the queue has too much, and rises by a sixteenth
+(a target of 10 ms, a base of 40 ms) to a third (50 ms) in a round trip where there is none (FAST TCP). It rises only while it is used, so it means something. The target follows how
 much the queueing delay varies: a steady link needs a few milliseconds to be kept busy, a radio more.
 
 Every so often the window is drawn in for a round trip, so that the base delay is seen again.
@@ -25,6 +26,8 @@ BASE_S_MIN = 0.02
 BASE_S_MAX = 0.8  # a satellite's; what is more is no base delay
 TARGET_S_MIN = 0.010
 TARGET_S_MAX = 0.050
+TARGET_BITS_MIN = 24_000  # two packets, which one acknowledgement lets go: less is no queue (as CAKE, which has 1.5)
+PACKETS_S_MAX = 0.024  # the rate may be a part of the link's alone
 TARGET_S_STEADY = 0.006
 TARGET_PER_VARIATION = 0.3
 VARIATION_S = 4.0  # over which the variation of the queueing delay is smoothed
@@ -72,6 +75,7 @@ class Controller:
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
         self._rate_bps = float(self._limits.start_bps)
+        self.used_bps = 0.0
         self._used: deque[tuple[float, int]] = deque()
         self._recent: deque[tuple[float, float]] = deque()
         self._heard_s: float | None = None
@@ -84,7 +88,10 @@ class Controller:
     @property
     def target_s(self) -> float:
         """The queueing delay it aims at."""
-        return min(max(TARGET_S_STEADY + TARGET_PER_VARIATION * self._variation_s, TARGET_S_MIN), TARGET_S_MAX)
+        packets_s = min(TARGET_BITS_MIN / self._rate_bps, PACKETS_S_MAX)
+        return min(
+            max(TARGET_S_STEADY + TARGET_PER_VARIATION * self._variation_s, packets_s, TARGET_S_MIN), TARGET_S_MAX
+        )
 
     def pace(self, now_s: float) -> Pace:
         """Return what may be taken now."""
@@ -99,14 +106,16 @@ class Controller:
         *,
         base_s: float | None = None,
         in_turns: bool = False,
+        held_up: bool = False,
     ) -> float | None:
         """Take what was used since the start, and what was heard of the queue; returns the queueing delay, if heard.
 
         `base_s` is a round trip through an empty link, where one was heard of.
         `in_turns`: connections take turns, because the window is too small for all. Then the newest word counts: the
-        rate is not bounded by windows, so the queue grows as long as it is too high.
+        rate is not bounded by windows, so the queue grows as long as it is too high. `held_up`: somebody waits for leave
+        to use more.
         """
-        used_bps = self._used_bps(now_s, used_bytes)
+        self.used_bps = self._measure_use(now_s, used_bytes)
         if not heard:
             return None
         passed_s = min(now_s - self._heard_s, self._base_s) if self._heard_s is not None else 0.0
@@ -117,15 +126,15 @@ class Controller:
         self._learn_variation(queueing_s, passed_s)
         self._maybe_drain(now_s, queueing_s)
         if now_s >= self._drains_until_s + self._base_s:  # till then it tells of the smaller window
-            self._move(queueing_s, passed_s, used_bps)
+            self._move(queueing_s, passed_s, is_used=held_up or self.used_bps > USED_RATIO * self._rate_bps)
         return queueing_s
 
-    def _move(self, queueing_s: float, passed_s: float, used_bps: float) -> None:
+    def _move(self, queueing_s: float, passed_s: float, *, is_used: bool) -> None:
         away = (self._base_s + self.target_s) / (self._base_s + queueing_s) - 1
         change = GAIN_PER_BASE * passed_s / self._base_s * away
         if change < 0:
             self._rate_bps *= 1 + max(change, -FALL_MAX)
-        elif used_bps > USED_RATIO * self._rate_bps or self._rate_bps <= self._limits.least_bps:
+        elif is_used or self._rate_bps <= self._limits.least_bps:
             self._rate_bps *= 1 + change
         self._rate_bps = min(max(self._rate_bps, self._limits.least_bps), self._limits.most_bps)
 
@@ -138,7 +147,7 @@ class Controller:
         counting = sorted(each.queueing_s for each in heard) if in_turns else sorted(each for _, each in recent)
         return counting[len(counting) // 2 if in_turns else len(counting) // 4]
 
-    def _used_bps(self, now_s: float, used_bytes: int) -> float:
+    def _measure_use(self, now_s: float, used_bytes: int) -> float:
         used = self._used
         used.append((now_s, used_bytes))
         while len(used) > 2 and used[1][0] <= now_s - USED_S:

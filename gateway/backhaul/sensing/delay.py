@@ -8,14 +8,15 @@ Source: RFC 9840 §4.2 (base delay as a windowed minimum), RFC 6817 §3.4.2; cak
 """
 
 from collections import deque
+from collections.abc import Container
 
-from gateway.backhaul.sensing.samples import DelaySample, FlowSample, Sees
+from gateway.backhaul.sensing.samples import DelaySample, Sees
 
 SPAN_S = 5.0  # a minimum is kept for each of these
 SPANS = 6  # so a base delay that has grown is believed after half a minute
 PATHS_MAX = 256
 ABOVE_EMPTY = "tcp:"  # paths whose delays are told as above an empty link already (`overheard`)
-SMOOTHING = 7 / 8  # of `tcp_rcv_rtt_update` in Linux: each new sample counts an eighth
+SMOOTHING = 7 / 8  # each new sample counts an eighth
 SEGMENTS_PER_SAMPLE = 2  # a receiver acknowledges every second segment (RFC 9293 §3.8.6.3), and each is one sample
 STEPS_MAX = 8  # smoothing that old leaves two thirds of the newest: nothing is left to undo
 
@@ -94,28 +95,42 @@ def _new_base(sample: DelaySample) -> BaseDelay:
 
 
 class RoundTrips:
-    """The round trips behind the smoothed figure that the kernel gives of a connection it receives on."""
+    """The round trips behind a smoothed figure that the kernel keeps of a connection.
 
-    def __init__(self) -> None:
+    A sender's is smoothed both ways (RFC 6298 §2). A receiver's follows a shorter one at once and a longer one by an
+    eighth (`tcp_rcv_rtt_update` since Linux 6.16; before, by an eighth both ways, and it falls a little late).
+    """
+
+    def __init__(self, *, receives: bool) -> None:
+        self._receives = receives
         self._last: dict[int, tuple[float, int]] = {}
 
-    def feed(self, sample: FlowSample) -> float | None:
-        """Return the newest round trip of a flow, or `None` where it tells nothing new."""
-        before = self._last.get(sample.flow)
-        if sample.rcv_rtt_s is None:
-            return None
-        self._last[sample.flow] = (sample.rcv_rtt_s, sample.segments_in)
-        if before is None:
-            return sample.rcv_rtt_s
-        smoothed_s, segments = before
-        steps = -(-(sample.segments_in - segments) // SEGMENTS_PER_SAMPLE)
-        if steps <= 0:
-            return None
-        kept = SMOOTHING ** min(steps, STEPS_MAX)
-        newest_s = (sample.rcv_rtt_s - smoothed_s * kept) / (1 - kept)
-        # how many samples it was is a guess, and a wrong one goes too far: none was less than the least ever seen
-        return max(newest_s, min(sample.rcv_rtt_s, sample.min_rtt_s or sample.rcv_rtt_s))
+    def feed(self, flow: int, smoothed_s: float | None, segments: int, least_s: float | None) -> float | None:
+        """Return the newest round trip of a flow, or `None` where there was none since the last look.
 
-    def forget(self, flows: set[int]) -> None:
+        `segments` counts those that brought samples; `least_s` is the least round trip the sender has seen.
+        """
+        if smoothed_s is None:
+            return None
+        before_s, before = self._last.get(flow, (None, 0))
+        self._last[flow] = (smoothed_s, segments)
+        if before_s is None:
+            return smoothed_s
+        came = segments - before
+        if came <= 0 or (came == 1 and smoothed_s == before_s):
+            return None  # the second segment of a sample that was told before
+        if self._receives and smoothed_s <= before_s:
+            return smoothed_s
+        newest_s = _behind(smoothed_s, before_s, -(-came // SEGMENTS_PER_SAMPLE))
+        # how many samples it was is a guess, and a wrong one goes too far: none was less than the least ever seen
+        return max(newest_s, min(smoothed_s, least_s or smoothed_s))
+
+    def forget(self, flows: Container[int]) -> None:
         """Keep only these flows."""
         self._last = {flow: last for flow, last in self._last.items() if flow in flows}
+
+
+def _behind(smoothed_s: float, before_s: float, steps: int) -> float:
+    """Return what so many samples, all alike, have brought from one smoothed figure to the next."""
+    kept = SMOOTHING ** min(steps, STEPS_MAX)
+    return (smoothed_s - before_s * kept) / (1 - kept)

@@ -231,6 +231,7 @@ def _sample(at_s: float, flow: int, sock: OwnSocket) -> FlowSample:
         flow,
         sock.peer,
         received,
+        acked,
         _unread[0],
         max(0, unsent),  # the SYN was acknowledged as a byte
         rcv_rtt * 1e-6 if rcv_rtt else None,

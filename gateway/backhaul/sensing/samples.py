@@ -50,6 +50,7 @@ class FlowSample:
     flow: int
     peer: str  # whom it talks to: connections to one have one way
     received_bytes: int  # since it began
+    acked_bytes: int  # of what was sent since it began
     unread_bytes: int  # have crossed, and wait in the kernel
     unsent_bytes: int  # not sent yet, or not acknowledged
     rcv_rtt_s: float | None  # receiver's round trip, smoothed by an eighth each time

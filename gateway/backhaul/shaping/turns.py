@@ -45,13 +45,15 @@ class Turns:
         line = self._lines.get(flow)
         if line is None:
             line = self._lines[flow] = _Line(self._now_served_s)
-        mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        line.waiting.append((size_bytes, mine))
+        mine = size_bytes, asyncio.get_running_loop().create_future()
+        line.waiting.append(mine)
         self._let_go()
         try:
-            await mine
+            await mine[1]
         finally:
-            mine.cancel()
+            if mine in line.waiting:  # it was cancelled: whoever stands behind it must not wait for its turn
+                line.waiting.remove(mine)
+                self._let_go()
 
     def forget(self, flow: int) -> None:
         """Close a flow's line; whoever stands in it goes."""
@@ -74,7 +76,7 @@ class Turns:
                 if self._coming_bytes + size_bytes > window_bytes:
                     return
             standing.waiting.popleft()
-            if waiter.done():
+            if waiter.done():  # cancelled just now
                 continue
             self._coming_bytes += size_bytes
             self._now_served_s = standing.served_s

@@ -28,6 +28,7 @@ TARGET_BYTES_MAX = 2_048  # what people ask for is shorter
 CHOOSING_MAX = 12  # fields that one answer depends on; no site that is meant to be cached has as many
 VALUE_CHARS_MAX = 200  # of a field that chooses a form
 ASKED_MAX = 20_000  # resources that were asked for elsewhere, between two looks
+DEVICES_MAX = 4_096  # whose bytes are told apart between two looks; what is beyond counts for none of them
 _COST_BYTES = 1_024  # of an entry beside its body
 
 Early = Callable[[bytes], tuple[bytes, bytes] | None]  # from the bytes of a request to head and body of its answer
@@ -132,6 +133,7 @@ class EarlyAnswers:
         self._targets: OrderedDict[bytes, _Target] = OrderedDict()
         self._by_resource: dict[tuple[str, str], set[bytes]] = {}
         self._asked_elsewhere: set[tuple[str, str]] = set()
+        self._served: dict[str, int] = {}  # bytes of bodies by device, since somebody last looked
         self._holds = holds  # where the answers are copies that somebody else makes void
         self.generations = Generations()
         self.tell: Callable[[Learned], None] | None = None  # is told what is learned
@@ -141,8 +143,11 @@ class EarlyAnswers:
         """Return the bytes held, entries' own cost included."""
         return self._bytes
 
-    def answer(self, data: bytes) -> tuple[bytes, bytes] | None:
-        """Return head and body of the answer to the one request that `data` is, or None where this is not the place."""
+    def answer(self, data: bytes, device: str = "") -> tuple[bytes, bytes] | None:
+        """Return head and body of the answer to the one request that `data` is, or None where this is not the place.
+
+        `device` is the address of who asks, where it is known.
+        """
         found = self._find(data)
         if found is None:
             return None
@@ -156,6 +161,7 @@ class EarlyAnswers:
         self._counters.early += 1
         self._counters.bytes_from_store += len(form.body)
         self._log.note(now_s, form.at[0], form.status, len(form.body), "hit")
+        self._serve(device, len(form.body))
         return head, form.body
 
     def found(self, data: bytes) -> Learned | None:
@@ -242,6 +248,7 @@ class EarlyAnswers:
         self._counters.hits += answered.hits
         self._counters.early += answered.hits
         self._counters.bytes_from_store += answered.size_bytes
+        self._serve("", answered.size_bytes)
         self._asked_elsewhere.update(answered.asked[: ASKED_MAX - len(self._asked_elsewhere)])
         for line in answered.lines:
             self._log.note(*line)
@@ -254,6 +261,11 @@ class EarlyAnswers:
                 target.asked = False
                 found.add(next(iter(target.forms.values())).at)
         return list(found)
+
+    def take_served(self) -> dict[str, int]:
+        """Return the bytes that each device was answered since this was last called; `""` where it is not known."""
+        served, self._served = self._served, {}
+        return served
 
     def hold(self, learned: Learned) -> None:
         """Answer with this form from now on."""
@@ -269,6 +281,12 @@ class EarlyAnswers:
         self._bytes += _cost_bytes(key, chosen, form)
         while self._bytes > self._bytes_max:
             self._drop(next(iter(self._targets)))
+
+    def _serve(self, device: str, size_bytes: int) -> None:
+        before = self._served.get(device)
+        if before is None and len(self._served) >= DEVICES_MAX:
+            device, before = "", self._served.get("")
+        self._served[device] = size_bytes if before is None else before + size_bytes
 
     def _drop(self, key: bytes) -> None:
         target = self._targets.pop(key, None)

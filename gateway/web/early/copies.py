@@ -24,6 +24,7 @@ _CHAR_BYTES = 6  # of a character in JSON, at most: \u00f1
 _ITEM_BYTES = 96  # of an item beside its text
 _URL_CHARS_MAX = 4_096
 _HITS_MAX = 1_000_000  # of one sum; no worker answers as many in a second
+_BYTES_MAX = _HITS_MAX * BODY_BYTES_MAX  # of one report, which the account of the link believes
 
 Line = tuple[float, str, int, int, str]  # as the access log takes it: wall_s, site, status, bytes, how
 Sum = tuple[float, str, int, int, int]  # of lines that are not told one by one: wall_s, site, status, bytes, hits
@@ -149,7 +150,7 @@ def answered_from(datagram: bytes) -> tuple[int, Answered]:
             lines += _lines(float(at), _name(site), int(status), int(size), min(int(hits), _HITS_MAX))
         return int(told["door"]), Answered(
             hits=int(told.get("hits", 0)),
-            size_bytes=int(told.get("bytes", 0)),
+            size_bytes=min(max(0, int(told.get("bytes", 0))), _BYTES_MAX),
             asked=[(str(site), str(url)) for site, url in told.get("asked", ()) if f"{site}{url}".isprintable()],
             lines=lines,
         )

@@ -41,9 +41,9 @@ class Upload:
             if come_bytes > self._size_bytes_max:
                 self.fault = self._too_large()
                 raise self.fault
-            await self._share.take_up(len(piece))
-            self._within(self._silence_s)  # for the origin to take it
-            yield piece
+            async for part in self._share.going_up(piece):
+                self._within(self._silence_s)  # for the origin to take it
+                yield part
         self._within(None)
 
     async def _piece(self) -> bytes:

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from gateway.backhaul import names as naming
+from gateway.backhaul.dialer import PublicDialer, RefusedError
 from gateway.backhaul.names import Names
+from tests.clocks import HandClock
 from tests.waiting import wait_until
 
 
@@ -97,3 +99,109 @@ async def test_a_machine_without_room_for_a_thread_is_a_failed_name(
     with pytest.raises(OSError, match="no thread"):
         await Names().addresses("good.test")
     assert resolver.asked == []
+
+
+class Moody(Resolver):
+    """A resolver that answers, is silent, or fails, as it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.says: str | int = "9.9.9.9"
+        self.is_silent = False
+
+    def __call__(self, host: str, port: object, **named: Any) -> list[Any]:
+        del port, named
+        self.asked.append(host)
+        if self.is_silent:
+            self.go.wait(10)
+        if isinstance(self.says, int):
+            raise socket.gaierror(self.says, "no")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (self.says, 0))]
+
+
+@pytest.fixture
+def moody(monkeypatch: pytest.MonkeyPatch) -> Iterator[Moody]:
+    found = Moody()
+    monkeypatch.setattr(socket, "getaddrinfo", found)
+    monkeypatch.setattr(naming, "PATIENCE_S", 0.02)
+    yield found
+    found.go.set()
+
+
+async def test_a_silent_resolver_holds_up_no_name_that_was_found_before(moody: Moody, clock: HandClock) -> None:
+    names = Names(clock)
+    assert await names.addresses("hub.test") == ["9.9.9.9"]
+    moody.is_silent = True
+    async with asyncio.timeout(5):
+        assert await names.addresses("hub.test") == ["9.9.9.9"]
+        assert await names.addresses("hub.test") == ["9.9.9.9"]
+    assert moody.asked == ["hub.test"] * 2, "the look-up goes on, and is not made twice"
+    moody.says = "9.9.9.10"
+    moody.go.set()
+    await wait_until(lambda: not names._under_way)
+    moody.is_silent = False
+    moody.says = socket.EAI_AGAIN
+    assert await names.addresses("hub.test") == ["9.9.9.10"], "what came late is known from then on"
+
+
+async def test_after_a_failure_an_old_answer_serves_at_once_and_each_asks_again(
+    moody: Moody, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = Names(clock)
+    await names.addresses("hub.test")
+    moody.says = socket.EAI_AGAIN
+    assert await names.addresses("hub.test") == ["9.9.9.9"]
+    moody.is_silent = True
+    monkeypatch.setattr(naming, "PATIENCE_S", 60.0)
+    async with asyncio.timeout(5):
+        assert await names.addresses("hub.test") == ["9.9.9.9"]
+    await wait_until(lambda: len(moody.asked) == 3)
+    moody.says = "9.9.9.11"
+    moody.go.set()
+    await wait_until(lambda: not names._under_way)
+    assert await names.addresses("hub.test") == ["9.9.9.11"]
+
+
+async def test_a_name_that_is_gone_is_not_served(moody: Moody, clock: HandClock) -> None:
+    names = Names(clock)
+    await names.addresses("hub.test")
+    moody.says = socket.EAI_NONAME
+    for code in (socket.EAI_NONAME, socket.EAI_AGAIN):
+        moody.says = code
+        with pytest.raises(socket.gaierror):
+            await names.addresses("hub.test")
+
+
+async def test_an_answer_of_many_hours_ago_and_a_name_never_found_are_not_served(
+    moody: Moody, clock: HandClock
+) -> None:
+    names = Names(clock)
+    await names.addresses("hub.test")
+    moody.says = socket.EAI_AGAIN
+    with pytest.raises(socket.gaierror):
+        await names.addresses("other.test")
+    clock.pass_s(naming.STALE_S_MAX)
+    assert await names.addresses("hub.test") == ["9.9.9.9"]
+    clock.pass_s(1)
+    with pytest.raises(socket.gaierror):
+        await names.addresses("hub.test")
+
+
+async def test_so_many_names_are_remembered(moody: Moody, clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(naming, "KNOWN_MAX", 2)
+    names = Names(clock)
+    for host in ("a.test", "b.test", "a.test", "c.test"):
+        await names.addresses(host)
+    assert list(names._known) == ["a.test", "c.test"]
+
+
+async def test_an_old_answer_is_checked_like_a_new_one(moody: Moody, clock: HandClock) -> None:
+    dialer = PublicDialer()
+    dialer._names = Names(clock)
+    assert await dialer.endpoints("site.test", 443) == [("9.9.9.9", 443)]
+    moody.says = "10.0.0.1"
+    with pytest.raises(RefusedError):
+        await dialer.endpoints("site.test", 443)
+    moody.says = socket.EAI_AGAIN
+    with pytest.raises(RefusedError):
+        await dialer.endpoints("site.test", 443)

@@ -6,18 +6,30 @@ from typing import Any
 
 import pytest
 
+from gateway.backhaul import budgets
 from gateway.backhaul.link import Backhaul
+from gateway.backhaul.sensing.figures import Estimate, LinkFigures, WayFigures
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.backhaul.sharing.shares import Capacity
 from gateway.clinic import consultation as module
-from gateway.clinic.allocation import BETTER_VOICE_AFTER_S, FULL, SPARSE, Voice
-from gateway.clinic.consultation import CONNECT_S, LINGER_S, RENEW_PAUSE_S, Consultation
+from gateway.clinic.allocation import BETTER_VOICE_AFTER_S, FULL, PICTURE_MIN_BPS, SPARSE, Voice
+from gateway.clinic.consultation import (
+    CONNECT_S,
+    FIGURES_PAUSE_S,
+    KEEPS_S,
+    LINGER_S,
+    RENEW_PAUSE_S,
+    VOICE_FIRST_S,
+    Consultation,
+)
 from gateway.clinic.invitation import Role
 from gateway.clinic.leg import LegStatistics
 from gateway.clinic.peer import DirectPath
+from gateway.clinic.room import ClinicLimits, ClinicRoom
 from gateway.clock import Clock
-from gateway.errors import BadRequest, GatewayError
+from gateway.errors import BadRequest, GatewayError, NoCapacity
 from tests.clocks import HandClock
+from tests.waiting import wait_until
 
 WIDE = Capacity(2_000_000, 2_000_000)
 
@@ -66,8 +78,8 @@ class Peer:
 
     made: list["Peer"]
 
-    def __init__(self, offer: Any, *, path: object, near: bool, clock: Clock, changed: Any) -> None:
-        self.offer, self.near, self.changed = offer, near, changed
+    def __init__(self, offer: Any, *, path: object, near: bool, clock: Clock, changed: Any, ear: object | None) -> None:
+        self.offer, self.near, self.changed, self.ear = offer, near, changed, ear
         self.began_s = clock.now_s()
         self.leg = Leg()
         self.is_connected = self.is_over = False
@@ -109,6 +121,9 @@ class Socket:
     def say(self, message: Mapping[str, object]) -> None:
         self.said.append(message)
 
+    def words(self, *messages: str) -> str:
+        return " ".join(messages)
+
     def refuse(self, error: GatewayError) -> None:
         self.refused.append(error)
 
@@ -125,12 +140,12 @@ class Socket:
 class Table:
     """A consultation and what stands around it."""
 
-    def __init__(self, clock: HandClock) -> None:
+    def __init__(self, clock: HandClock, backhaul: Backhaul | None = None) -> None:
         async def answers(peer: tuple[str, int]) -> bool:
             return bool(peer)
 
         self.clock = clock
-        self.backhaul = Backhaul(clock, capacity=WIDE, carrier=lambda: True, probe=answers)
+        self.backhaul = backhaul or Backhaul(clock, capacity=WIDE, carrier=lambda: True, probe=answers)
         self.gone: list[object] = []
         self.room: Any = Consultation(  # it is given stand-ins for sockets and offers
             clock=clock,
@@ -266,7 +281,7 @@ async def test_a_lost_socket_leaves_connected_media_and_drops_the_rest(table: Ta
     assert table.gone == [far]
     back = Socket()
     table.room.resume("nurse", back)
-    assert back.types() == ["state"]
+    assert back.types() == ["state", "outlook"]
     assert near not in table.gone
     strange = Socket()
     table.room.resume("doctor", strange)
@@ -301,6 +316,149 @@ async def test_a_link_with_a_new_way_has_the_far_party_s_media_come_again_and_no
     Peer.made[-1].connect()
     assert nurse.leg.fed is Peer.made[-1].leg
     assert nurse_socket.state()["others"] is True
+
+
+async def test_only_the_far_party_s_media_tell_of_the_link(table: Table) -> None:
+    _, near = await table.sit("nurse")
+    _, far = await table.sit("doctor")
+    assert near.ear is None
+    assert far.ear is table.backhaul.steering.measuring
+
+
+async def test_who_waits_is_told_what_the_link_would_carry_and_again_when_that_changes(
+    table: Table, clock: HandClock
+) -> None:
+    nurse, _ = await table.sit("nurse")
+    assert nurse.said[-1]["message"] == "Today the link carries voice and a clear picture. You can begin."
+    table.room.settle()
+    clock.pass_s(FIGURES_PAUSE_S)
+    table.room.beat()
+    assert nurse.types().count("outlook") == 1, "nothing has changed"
+    table.backhaul.tell_capacity(Capacity(60_000, 2_000_000))
+    table.room.settle()
+    assert nurse.types().count("outlook") == 1
+    clock.pass_s(FIGURES_PAUSE_S)
+    table.room.settle()
+    assert str(nurse.said[-1]["message"]).startswith("Today the link carries a voice, without a picture.")
+    await table.sit("doctor")
+    clock.pass_s(FIGURES_PAUSE_S)
+    table.room.beat()
+    assert nurse.types().count("outlook") == 2, "who sees and hears the other one knows what it carries"
+
+
+async def test_one_more_call_is_refused_in_words_where_none_fits_and_waiting_is_free(table: Table) -> None:
+    table.backhaul.tell_capacity(Capacity(50_000, 50_000))
+    other = Table(table.clock, table.backhaul)
+    await other.sit("nurse")
+    await other.sit("doctor")
+    nurse, _ = await table.sit("nurse")
+    assert str(nurse.said[-1]["message"]).startswith("The link carries the calls that are under way, and no more.")
+    with pytest.raises(NoCapacity) as refused:
+        await table.room.join("doctor", Socket(), "offer")
+    assert refused.value.what == "The link carries the calls that are under way, and no more."
+    assert refused.value.advice == "Wait until one of them has ended."
+    assert (table.room.people(), table.room.is_call) == (1, False)
+    other.room.close("stopping")
+    await table.sit("doctor")
+    assert table.room.is_call
+
+
+async def test_one_more_voice_is_never_refused_where_there_is_room_for_it(table: Table) -> None:
+    table.backhaul.tell_capacity(Capacity(65_000, 65_000))
+    other = Table(table.clock, table.backhaul)
+    for each in (other, table):
+        await each.sit("nurse")
+        await each.sit("doctor")
+    assert table.shares() == 2
+
+
+async def test_a_call_that_broke_off_goes_on_where_none_would_begin(table: Table, clock: HandClock) -> None:
+    tables = table, Table(table.clock, table.backhaul)
+    for each in tables:
+        await each.sit("nurse")
+        doctor, _ = await each.sit("doctor")
+    table.backhaul.tell_capacity(Capacity(50_000, 50_000))
+    tables[1].room.move()
+    await tables[1].sit("doctor")
+    assert table.shares() == 2
+    tables[1].room.leave("doctor", doctor)
+    tables[1].room.move()
+    clock.pass_s(KEEPS_S)
+    with pytest.raises(NoCapacity):
+        await tables[1].sit("doctor")
+
+
+async def test_the_only_call_begins_on_any_link_and_with_its_voice_first(table: Table, clock: HandClock) -> None:
+    table.backhaul.tell_capacity(Capacity(20_000, 2_000_000))
+    nurse, near = await table.sit("nurse")
+    doctor, far = await table.sit("doctor")
+    table.backhaul.tell_capacity(WIDE)
+    table.room.settle()
+    assert nurse.state()["plan"] == doctor.state()["plan"] == {"send": True, "picture": False, "video_bps": 0}
+    clock.pass_s(VOICE_FIRST_S)
+    table.room.beat()
+    assert nurse.state()["plan"]["picture"] is doctor.state()["plan"]["picture"] is True
+    assert near.leg.remb_bps > 500_000
+    assert far.leg.remb_bps > 500_000
+
+
+class Measured:
+    """A backhaul that measures, on a clock moved by hand, and a link that is what the test says."""
+
+    def __init__(self, clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> None:
+        async def answers(peer: tuple[str, int]) -> bool:
+            return bool(peer)
+
+        self.backhaul = Backhaul(clock, capacity=None, carrier=lambda: True, probe=answers, measured=True)
+        self.bps = 2_000_000
+        monkeypatch.setattr(budgets, "BUDGET_EVERY_S", 0.001)
+        monkeypatch.setattr(self.backhaul.steering, "figures", self._figures)
+        monkeypatch.setattr(self.backhaul.steering.measuring, "queueing_s", lambda way: 0.0 if way else None)
+
+    def _figures(self) -> LinkFigures:
+        way = WayFigures(capacity_bps=Estimate(self.bps, 1.0, 0.0))
+        return LinkFigures(way, way)
+
+
+async def test_both_senders_are_told_at_once_when_a_measured_budget_falls_and_when_it_rises(
+    clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Peer.made = []
+    monkeypatch.setattr(module, "Peer", Peer)
+    measured = Measured(clock, monkeypatch)
+    backhaul = measured.backhaul
+    limits = ClinicLimits(link_s=60, video_bps_max=700_000, calls_max=2)
+    clinic = ClinicRoom(key=b"k", clock=clock, backhaul=backhaul, media_path=DirectPath(), limits=limits)
+    table = Table(clock, backhaul)
+    clinic._consultations["bed-1"] = table.room
+    async with asyncio.TaskGroup() as tasks:
+        under_way = [tasks.create_task(clinic._follow_link()), tasks.create_task(backhaul._budgets.run())]
+        nurse, near = await table.sit("nurse")
+        doctor, far = await table.sit("doctor")
+
+        def caps() -> tuple[int, int]:
+            return near.leg.remb_bps, far.leg.remb_bps
+
+        async def passes(seconds: float) -> None:
+            for _ in range(round(seconds / 0.25)):
+                clock.pass_s(0.25)
+                await asyncio.sleep(0.005)
+
+        await wait_until(lambda: min(caps()) > 500_000)
+        measured.bps = 300_000
+        await wait_until(lambda: max(caps()) < 270_000)
+        assert nurse.state()["plan"]["picture"] is True
+        measured.bps = 40_000
+        await wait_until(lambda: not doctor.state()["plan"]["picture"])
+        assert nurse.state()["plan"] == doctor.state()["plan"] == {"send": True, "picture": False, "video_bps": 0}
+        measured.bps = 2_000_000
+        await passes(2.0)
+        assert nurse.state()["plan"]["picture"] is False, "not proven yet"
+        await passes(3.0)
+        await wait_until(lambda: nurse.state()["plan"]["picture"] and doctor.state()["plan"]["picture"])
+        assert min(caps()) > PICTURE_MIN_BPS
+        for each in under_way:
+            each.cancel()
 
 
 async def test_a_connection_that_ends_is_asked_for_again(table: Table) -> None:

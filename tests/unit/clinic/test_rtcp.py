@@ -27,7 +27,7 @@ def test_what_we_write_is_what_we_read() -> None:
     assert read_rtcp(write_keyframe_request(1, 2)) == [KeyframeWanted(2)]
     assert read_rtcp(write_sender_report(1, 2**40, 3, 4, 5)) == [SenderReported(1, 2**40, 3)]
     report = Reception(7, 128, 5, 1_000, 9, 10, 11)
-    assert read_rtcp(write_receiver_report(1, [report])) == [ReceiverReported(7, 128, 5)]
+    assert read_rtcp(write_receiver_report(1, [report])) == [ReceiverReported(7, 128, 5, 1_000, 10, 11)]
 
 
 @pytest.mark.parametrize("bps", [0, 30_000, 262_143, 262_144, 700_000, 5_000_000])

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Network
@@ -110,9 +110,10 @@ async def village(
     limits: Limits = Limits(stop_s=0.2),  # noqa: B008 - frozen
     clients: tuple[IPv4Network, ...] | None = None,
     access_log: bool = True,
+    served: Callable[[str, int], None] | None = None,
 ) -> AsyncIterator[Village]:
     """Run a world with workers, and wait until they accept."""
-    async with world(folder, clock=RealClock()) as w, asyncio.TaskGroup() as tasks:
+    async with world(folder, clock=RealClock(), served=served) as w, asyncio.TaskGroup() as tasks:
         room = w.room
 
         def near(peer: str) -> bool:

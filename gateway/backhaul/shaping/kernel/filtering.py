@@ -35,7 +35,7 @@ async def lead_arriving(ip: AsyncIPRoute, index: int, to: int) -> bool:
     try:
         await ip.tc(
             "add-filter", kind="u32", index=index, parent=ARRIVING, prio=PREFERENCE, protocol=ALL,
-            target=0x10000, keys=["0x00000000/0x00000000+0"], action=action,
+            target=0x10000, keys=["0x0/0x0+0"], action=action,
         )  # fmt: skip
     except NetlinkError:
         await ip.tc("del", kind="ingress", index=index)
@@ -45,16 +45,16 @@ async def lead_arriving(ip: AsyncIPRoute, index: int, to: int) -> bool:
 
 async def by_marks(ip: AsyncIPRoute, index: int, devices: int) -> None:
     """Put packets that no rule has classed into the class of their DSCP."""
-    for preference, protocol, key, target in _marks(devices):
+    for preference, protocol, keys, target in _marks(devices):
         await ip.tc(
             "add-filter", kind="u32", index=index, parent=HANDLE << 16, prio=preference, protocol=protocol,
-            target=target, keys=[key],
+            target=target, keys=keys,
         )  # fmt: skip
 
 
-def _marks(devices: int) -> Iterator[tuple[int, int, str, int]]:
+def _marks(devices: int) -> Iterator[tuple[int, int, list[str], int]]:
     for traffic_class, marks in DSCP.items():
         target = HANDLE << 16 | leaf_of(traffic_class, strangers(devices))
         for mark in marks:
-            yield 1, IPV4, f"{mark << 18:#010x}/0x00fc0000+0", target
-            yield 2, IPV6, f"{mark << 22:#010x}/0x0fc00000+0", target
+            yield 1, IPV4, [f"{mark << 2:#x}/0xfc+1"], target
+            yield 2, IPV6, [f"{mark >> 2:#x}/0x0f+0", f"{(mark & 3) << 6:#x}/0xc0+1"], target

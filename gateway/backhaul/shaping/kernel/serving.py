@@ -109,7 +109,7 @@ class ShaperService:
             if len(self._callers) < CALLERS_MAX and _allowed(writer, self._path):
                 self._callers.add(writer)
                 await self._converse(reader, writer)
-        except (OSError, ValueError, Misspoken):  # gone, too long a line, not of this conversation
+        except (OSError, Misspoken):  # gone, or not of this conversation
             pass
         finally:
             self._callers.discard(writer)
@@ -122,7 +122,7 @@ class ShaperService:
             await asyncio.sleep(0)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while line := await reader.readline():
+        while line := await _line(reader):
             order = talk.order_of(line)
             self._heard_s = self._clock.now_s()
             async with self._turn:
@@ -211,6 +211,17 @@ def alone() -> Iterator[None]:
                 N_("Another shaper runs on this machine."), N_("Stop that one first (systemctl stop tambo-shaper).")
             ) from exc
         yield
+
+
+async def _line(reader: asyncio.StreamReader) -> bytes:
+    """Return the next line.
+
+    Raises: Misspoken where it is too long.
+    """
+    try:
+        return await reader.readline()
+    except ValueError as exc:
+        raise Misspoken from exc
 
 
 def _said(account: ClassAccount) -> SaidAccount:

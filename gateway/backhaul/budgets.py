@@ -1,0 +1,90 @@
+"""What each call may use, kept while there are calls: it falls at once with the link, and rises after proof.
+
+Where nobody knows what the link carries, a call begins cautiously and finds out: it may have somewhat more than the link
+has carried so far, as long as no queue grows.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.backhaul.sensing.samples import Way
+from gateway.backhaul.sharing.admission import SURE_CONFIDENCE
+from gateway.backhaul.sharing.calls import CallBudget, begin, step
+from gateway.backhaul.sharing.classes import TrafficClass
+from gateway.backhaul.sharing.shares import divide
+from gateway.backhaul.steering import Steering
+from gateway.clock import Clock
+
+CALL_WANTS_BPS = 800_000  # one 640×480 picture at 700 kb/s, its voice and their headers, one direction
+CALL_UNKNOWN_BPS = 300_000  # budget where no capacity is known: holds on all but the weakest 4G
+BUDGET_EVERY_S = 0.2
+PROVES_RATIO = 1.5  # a call may find out so much more than the link has carried so far, while no queue grows
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What one call may use in each direction, in bit/s; all of it: voice, picture and headers."""
+
+    down_bps: int
+    up_bps: int
+
+
+class CallBudgets:
+    """The budgets of the calls that are open; all have the same."""
+
+    def __init__(self, clock: Clock, steering: Steering, call_wants_bps: int, *, on_change: Callable[[], None]) -> None:
+        self._clock = clock
+        self._steering = steering
+        self._call_wants_bps = call_wants_bps
+        self._on_change = on_change
+        self._kept: dict[Way, CallBudget] = {}
+        self._calls = asyncio.Event()
+
+    def each(self) -> Budget:
+        """Return what each open call may use; with none open, what the next would get."""
+        calls = max(self._open()[TrafficClass.REALTIME], 1)
+        down_bps, up_bps = (self._kept[way].bps if way in self._kept else self._share_bps(way, calls) for way in Way)
+        return Budget(down_bps, up_bps)
+
+    def look(self) -> None:
+        """Take note that a call may have begun or ended."""
+        if self._open()[TrafficClass.REALTIME]:
+            self._calls.set()
+
+    async def run(self) -> None:
+        """Keep the budgets while there are calls; until cancelled."""
+        while True:
+            await self._calls.wait()
+            before, calls = self.each(), self._open()[TrafficClass.REALTIME]
+            if not calls or self._steering.told is not None:
+                self._kept.clear()
+                self._calls.clear()
+            else:
+                self._step(calls)
+            if self.each() != before:
+                self._on_change()
+            await asyncio.sleep(BUDGET_EVERY_S)
+
+    def _step(self, calls: int) -> None:
+        now_s = self._clock.now_s()
+        for way in Way:
+            share_bps, known = self._share_bps(way, calls), self._kept.get(way)
+            queueing_s = self._steering.measuring.queueing_s(way)
+            self._kept[way] = begin(now_s, share_bps) if known is None else step(known, now_s, share_bps, queueing_s)
+
+    def _share_bps(self, way: Way, calls: int) -> int:
+        """Return one call's part of what the link carries, as far as that is known."""
+        figures = self._steering.figures()
+        estimate = (figures.down if way is Way.DOWN else figures.up).capacity_bps
+        if estimate is None:
+            return CALL_UNKNOWN_BPS // calls
+        carries_bps = int(estimate.value)
+        if estimate.confidence < SURE_CONFIDENCE:  # it carries at least that: more is found out by trying
+            carries_bps = max(int(carries_bps * PROVES_RATIO), CALL_UNKNOWN_BPS)
+        in_use = {**self._open(), TrafficClass.REALTIME: calls}
+        return divide(carries_bps, in_use, calls * self._call_wants_bps)[TrafficClass.REALTIME] // calls
+
+    def _open(self) -> Counter[TrafficClass]:
+        return Counter(flow.traffic_class for flow in self._steering.open.values())

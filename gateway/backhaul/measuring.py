@@ -1,0 +1,165 @@
+"""What the box's instruments say of both directions: put together, it is a rate for each, and figures for people.
+
+The connections' own round trips are always there. One-way delays, where another instrument tells them (`hear`, `ears`),
+are worth more, for they tell which direction queues: a round trip has waited in both, and counts for a direction only
+where the box itself loads it, less what is known of the other.
+"""
+
+from collections.abc import Callable, Container, Iterable, Sequence
+from dataclasses import dataclass
+
+from gateway.backhaul.flow import MSS_BYTES, PACKET_BYTES
+from gateway.backhaul.sensing.capacity import CapacityMeter, LossMeter
+from gateway.backhaul.sensing.control import Controller, Heard, Limits, Pace
+from gateway.backhaul.sensing.delay import Queueing, RoundTrips
+from gateway.backhaul.sensing.figures import Estimate, LinkFigures, WayFigures
+from gateway.backhaul.sensing.samples import CounterSample, DelaySample, FlowSample, Sees, Way
+from gateway.clock import Clock
+
+SILENCE_S = 0.06  # nothing for so long is a silence of the radio, …
+SILENCE_PACKETS = 4  # … or for so many packets at the rate of now, where that is longer
+START_UP_BPS = 300_000  # a weak cell's, so that the first photo of a day is no burst
+BESIDE_S = 1.0  # a one-way delay tells what part of a round trip is its own, for so long
+LOADS_BPS_MIN = 24_000  # who moves less in a direction builds no queue there
+HEARD_S_MAX = 1.0  # what was heard of a queue is true for so long
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What the box does with one direction: used since the start, and whether it is what limits the rate."""
+
+    used_bytes: int
+    in_turns: bool = False  # there is no window for each
+    held_up: bool = False  # somebody waits for leave to use more
+
+
+class _Direction:
+    """One direction: its rate, its capacity, its queue."""
+
+    def __init__(self, controller: Controller) -> None:
+        self.controller = controller
+        self.meter = CapacityMeter()
+        self.losses = LossMeter()
+        self.queueing: tuple[float, float] | None = None  # when it was heard, how long it is
+        self.one_way: tuple[float, float] | None = None  # the same, of one-way delays alone
+
+    def step(self, now_s: float, load: Load, carried_bytes: int, heard: Sequence[Heard], base_s: float | None) -> None:
+        queueing_s = self.controller.step(
+            now_s, load.used_bytes, heard, base_s=base_s, in_turns=load.in_turns, held_up=load.held_up
+        )
+        if queueing_s is not None:
+            self.queueing = now_s, queueing_s
+        self.meter.feed(now_s, carried_bytes, queueing_s, self.controller.target_s)
+
+    def figures(self, now_s: float) -> WayFigures:
+        known = WayFigures(self.meter.estimate(now_s), loss_ratio=self.losses.estimate(now_s))
+        if self.queueing is None:
+            return known
+        age_s = now_s - self.queueing[0]
+        return WayFigures(
+            known.capacity_bps,
+            Estimate(self.controller.pace(now_s).base_s, 1.0, age_s),
+            Estimate(self.queueing[1], 1.0, age_s),
+            known.loss_ratio,
+        )
+
+
+class Measuring:
+    """What is measured of the link."""
+
+    def __init__(self, clock: Clock, counters: Callable[[], CounterSample] | None) -> None:
+        self._clock = clock
+        self._counters = counters
+        self._ways = {
+            Way.DOWN: _Direction(Controller()),
+            Way.UP: _Direction(Controller(Limits(start_bps=START_UP_BPS))),
+        }
+        self._queueing = Queueing()
+        self._received, self._sent = RoundTrips(receives=True), RoundTrips(receives=False)
+        self._told: list[DelaySample] = []
+        self.ears: list[Callable[[], Iterable[DelaySample]]] = []  # other instruments, asked at each look
+        self.carried = CounterSample(clock.now_s(), 0, 0)
+
+    def hear(self, samples: Iterable[DelaySample]) -> None:
+        """Take delays from another instrument."""
+        self._told.extend(samples)
+
+    def hear_loss(self, way: Way, expected: int, lost: int) -> None:
+        """Take how many packets of a call were due in a direction, and how many of them never came."""
+        self._ways[way].losses.feed(self._clock.now_s(), expected, lost)
+
+    def pace(self, way: Way) -> Pace:
+        """Return what the box may take of a direction now."""
+        return self._ways[way].controller.pace(self._clock.now_s())
+
+    def queueing_s(self, way: Way) -> float | None:
+        """Return how long the queue of a direction is, if that was heard lately."""
+        heard = self._ways[way].queueing
+        return heard[1] if heard is not None and self._clock.now_s() - heard[0] < HEARD_S_MAX else None
+
+    def one_way_s(self, way: Way) -> float | None:
+        """Return the same, as one-way delays alone tell it."""
+        heard = self._ways[way].one_way
+        return heard[1] if heard is not None and self._clock.now_s() - heard[0] < HEARD_S_MAX else None
+
+    def figures(self) -> LinkFigures:
+        """Return what is known of the link now."""
+        now_s = self._clock.now_s()
+        return LinkFigures(self._ways[Way.DOWN].figures(now_s), self._ways[Way.UP].figures(now_s))
+
+    def count(self, used: dict[Way, int]) -> CounterSample:
+        """Return what the interface has carried; without one to look at, what the box has used."""
+        now_s = self._clock.now_s()
+        self.carried = self._counters() if self._counters else CounterSample(now_s, used[Way.DOWN], used[Way.UP])
+        rate_bps = max(self.pace(Way.DOWN).rate_bps, 1)
+        patience_s = max(SILENCE_S, SILENCE_PACKETS * PACKET_BYTES * 8 / rate_bps)
+        self._queueing.silence.feed(now_s, self.carried.down_bytes, patience_s)
+        return self.carried
+
+    def look(self, samples: Sequence[FlowSample], loads: dict[Way, Load]) -> None:
+        """Move both rates by what is heard of their queues, and learn what the link carries."""
+        now_s = self._clock.now_s()
+        for ear in self.ears:
+            self._told.extend(ear())
+        delays = self._delays(samples)
+        both = [heard for sees, heard in delays if sees is Sees.BOTH]
+        base_s = both[-1].base_s if both else None  # one way's own has no zero
+        carried = {Way.DOWN: self.carried.down_bytes, Way.UP: self.carried.up_bytes}
+        loaded = {
+            Way.DOWN: self._ways[Way.DOWN].controller.used_bps > LOADS_BPS_MIN,
+            Way.UP: any(each.unsent_bytes for each in samples),
+        }
+        for way, direction in self._ways.items():
+            heard = [heard for sees, heard in delays if sees.value == way.value]
+            if heard:
+                direction.one_way = now_s, min(each.queueing_s for each in heard)
+            elif loaded[way]:
+                other = Way.UP if way is Way.DOWN else Way.DOWN
+                beside_s = self._beside_s(other, now_s, is_loaded=loaded[other])
+                heard = [each._replace(queueing_s=max(0.0, each.queueing_s - beside_s)) for each in both]
+            direction.step(now_s, loads[way], carried[way], heard, base_s)
+
+    def forget(self, open_flows: Container[int]) -> None:
+        """Forget the flows that are no longer open."""
+        self._received.forget(open_flows)
+        self._sent.forget(open_flows)
+
+    def _delays(self, samples: Sequence[FlowSample]) -> list[tuple[Sees, Heard]]:
+        """Return what is heard of both directions' queues: from other instruments, and from the connections' own."""
+        told, self._told = self._told, []
+        for each in samples:
+            came_s = self._received.feed(each.flow, each.rcv_rtt_s, each.segments_in, each.min_rtt_s)
+            if came_s is not None:
+                told.append(DelaySample(each.at_s, came_s, each.peer, Sees.BOTH))
+            if each.unsent_bytes:
+                went_s = self._sent.feed(each.flow, each.rtt_s, each.acked_bytes // MSS_BYTES, each.min_rtt_s)
+                if went_s is not None:
+                    told.append(DelaySample(each.at_s, went_s, each.peer, Sees.BOTH))
+        return [(each.sees, Heard(*self._queueing.feed(each))) for each in told]
+
+    def _beside_s(self, way: Way, now_s: float, *, is_loaded: bool) -> float:
+        """Return the other direction's queue, in which a round trip has waited too: as heard, or as it is aimed at."""
+        direction = self._ways[way]
+        if direction.one_way is not None and now_s - direction.one_way[0] < BESIDE_S:
+            return direction.one_way[1]
+        return direction.controller.target_s if is_loaded else 0.0

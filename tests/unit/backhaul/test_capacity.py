@@ -1,0 +1,105 @@
+"""The capacity of a direction is what came out of its queue, never more than was carried, and fades."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.backhaul.sensing.capacity import FADES_S, CapacityMeter
+
+TICK_S = 0.02
+TARGET_S = 0.01
+FULL_S, EMPTY_S = 0.02, 0.0
+
+Story = list[tuple[int, float | None]]
+
+
+class Metered:
+    """A meter, fed at each tick."""
+
+    def __init__(self) -> None:
+        self.meter = CapacityMeter()
+        self.now_s = 50.0
+        self.carried_bytes = 0
+
+    def carry(self, rate_bps: float, for_s: float, queueing_s: float | None) -> float:
+        """Carry so much for some seconds; returns the figure then."""
+        for _ in range(round(for_s / TICK_S)):
+            self.now_s += TICK_S
+            self.carried_bytes += round(rate_bps / 8 * TICK_S)
+            self.meter.feed(self.now_s, self.carried_bytes, queueing_s, TARGET_S)
+        estimate = self.meter.estimate(self.now_s)
+        return estimate.value if estimate else 0.0
+
+    @property
+    def confidence(self) -> float:
+        estimate = self.meter.estimate(self.now_s)
+        return estimate.confidence if estimate else 0.0
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 50_000), st.sampled_from((None, 0.0, 0.004, 0.006, 0.2))), max_size=200))
+def test_it_is_never_above_what_was_carried(story: Story) -> None:
+    meter, now_s, carried_bytes, most_bps = CapacityMeter(), 0.0, 0, 0.0
+    for more_bytes, queueing_s in story:
+        now_s += TICK_S
+        carried_bytes += more_bytes
+        most_bps = max(most_bps, more_bytes * 8 / TICK_S)
+        meter.feed(now_s, carried_bytes, queueing_s, TARGET_S)
+        estimate = meter.estimate(now_s)
+        assert estimate is None or 0.0 <= estimate.value <= most_bps * (1 + 1e-9)
+        assert estimate is None or 0.0 <= estimate.confidence <= 1.0
+
+
+def test_of_a_link_that_carried_nothing_nothing_is_known() -> None:
+    metered = Metered()
+    metered.carry(0, 5.0, None)
+    assert metered.meter.estimate(metered.now_s) is None
+
+
+def test_a_full_link_shows_its_capacity() -> None:
+    metered = Metered()
+    assert metered.carry(4_000_000, 3.0, FULL_S) == pytest.approx(4_000_000, rel=0.01)
+    assert metered.confidence > 0.7
+
+
+def test_it_falls_within_a_second_and_a_half_and_rises_within_seconds() -> None:
+    metered = Metered()
+    metered.carry(8_000_000, 5.0, FULL_S)
+    assert metered.carry(1_000_000, 1.5, FULL_S) < 2_500_000
+    low_bps = metered.carry(1_000_000, 5.0, FULL_S)
+    assert low_bps == pytest.approx(1_000_000, rel=0.05)
+    assert metered.carry(8_000_000, 0.5, FULL_S) < 3_000_000
+    assert metered.carry(8_000_000, 10.0, FULL_S) == pytest.approx(8_000_000, rel=0.05)
+
+
+def test_without_a_queue_it_carries_at_least_what_it_carried() -> None:
+    metered = Metered()
+    assert metered.carry(4_000_000, 5.0, FULL_S) == pytest.approx(4_000_000, rel=0.01)
+    assert metered.carry(500_000, 20.0, EMPTY_S) == pytest.approx(4_000_000, rel=0.01)
+    assert metered.carry(6_000_000, 2.0, EMPTY_S) == pytest.approx(6_000_000, rel=0.01)
+
+
+def test_a_link_that_was_never_full_is_a_guess() -> None:
+    metered = Metered()
+    metered.carry(4_000_000, 20.0, EMPTY_S)
+    assert metered.confidence <= 0.1
+
+
+def test_confidence_fades_to_a_third_in_ten_minutes() -> None:
+    metered = Metered()
+    metered.carry(4_000_000, 5.0, FULL_S)
+    fresh = metered.confidence
+    metered.now_s += FADES_S
+    assert metered.confidence == pytest.approx(fresh / 3, rel=0.01)
+    assert metered.meter.estimate(metered.now_s).age_s == pytest.approx(FADES_S, rel=0.01)  # type: ignore[union-attr]
+
+
+def test_a_burst_after_a_pause_is_not_taken_for_the_rate_of_the_link() -> None:
+    metered = Metered()
+    metered.carry(1_000_000, 3.0, FULL_S)
+    metered.now_s += 120.0
+    metered.carried_bytes += 1_500
+    metered.meter.feed(metered.now_s, metered.carried_bytes, EMPTY_S, TARGET_S)
+    estimate = metered.meter.estimate(metered.now_s)
+    assert estimate is not None
+    assert estimate.value <= 1_010_000
