@@ -33,6 +33,7 @@ from gateway.backhaul.shaping.kernel.talk import SOCKET
 from gateway.backhaul.shaping.kernel_client import KernelRates, KernelShaper
 from gateway.backhaul.sharing.allowance import Allowance, Every, Steps, tightest
 from gateway.backhaul.sharing.classes import TrafficClass
+from gateway.backhaul.ways.metered import Metered
 from gateway.backhaul.ways.modem import Modems
 from gateway.clock import Clock
 from gateway.portal import view
@@ -53,9 +54,12 @@ _log = structlog.get_logger("backhaul")
 class LinkParts:
     """What stands around the backhaul; also what the link's page asks of it (`view.LinkWatch`)."""
 
-    def __init__(self, settings: Settings, clock: Clock, backhaul: Backhaul, folder: Path) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock, backhaul: Backhaul, metered: Metered | None, folder: Path
+    ) -> None:
         self._clock = clock
         self._backhaul = backhaul
+        self._metered = metered
         self.history = History(clock, folder / "history")
         self.account = Account(
             folder / "account",
@@ -75,6 +79,8 @@ class LinkParts:
 
     async def start(self) -> None:
         """Open what is kept, and listen."""
+        if self._metered is not None:
+            await self._metered.start()
         await self.account.start()
         await self.history.start()
         await self._spending.refresh()
@@ -96,6 +102,8 @@ class LinkParts:
             self._overhearing.stop()
         await self.history.stop()
         await self.account.stop()
+        if self._metered is not None:
+            await self._metered.stop()
 
     async def run(self) -> None:
         """Do what is due, until cancelled."""
@@ -179,6 +187,8 @@ class LinkParts:
             for tenant in self._backhaul.steering.congested():
                 self.account.congested(tenant)
             self._hold_bulk()
+            if self._metered is not None:
+                self._metered.tick()
             self._listen(is_moving=any(each.down_bytes or each.up_bytes for each in crossed.values()))
             await asyncio.sleep(LOOK_S)
 
@@ -281,10 +291,11 @@ async def standing_around(
     settings: Settings,
     clock: Clock,
     backhaul: Backhaul,
+    metered: Metered | None,
     folder: Path,
 ) -> LinkParts:
     """Start all of it; `running` stops it."""
-    parts = await asyncio.to_thread(LinkParts, settings, clock, backhaul, folder)
+    parts = await asyncio.to_thread(LinkParts, settings, clock, backhaul, metered, folder)
     await parts.start()
     running.push_async_callback(parts.stop)
     task = tasks.create_task(parts.run(), name="link")

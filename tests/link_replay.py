@@ -1,11 +1,12 @@
-"""A downlink, its senders, a call and the box's own steering, replayed in steps of a millisecond: no socket, no waiting.
+"""A downlink, its senders, a call and the box's own steering, replayed by the millisecond: no socket, no waiting.
 
 What runs is the real `Steering`; only the kernel and the world are played. The link lets so many bytes pass in each
 millisecond and drops what finds its queue full. Senders are TCP (slow start from 10 segments, SACK, Eifel after a
 timeout that was none) that send whole segments into the window they were offered. The box acknowledges as Linux does:
 every second segment, at the latest after 40 ms, and when a read opens the window by two; its round trip is the kernel's
-(RFC 7323 time stamps in ms; a shorter one counts at once, a longer one an eighth, if nothing is unread). The application reads as the web room does: it stops taking from
-the kernel when more than two reads wait, and waits its turn between pieces.
+(RFC 7323 time stamps in ms; a shorter one counts at once, a longer one an eighth, if nothing is unread). The
+application reads as the web room does: it stops taking from the kernel when more than two reads wait, and waits its
+turn between pieces.
 
 Source: Linux net/ipv4/tcp_input.c (tcp_rcv_rtt_update, __tcp_ack_snd_check), tcp_output.c (__tcp_select_window).
 """
@@ -397,9 +398,9 @@ class Replay:
             download.unread_bytes += MSS_BYTES
         download.unanswered += 1
         self._read(now_ms, download)
-        if download.came == before or download.early or download.came <= QUICK_SEGMENTS:
-            self._answer(now_ms, download)
-        elif download.unanswered >= 2 and self._edge(download) - download.came >= download.offered - before:
+        at_once = download.came == before or download.early or download.came <= QUICK_SEGMENTS
+        opens = self._edge(download) - download.came >= download.offered - before
+        if at_once or (download.unanswered >= 2 and opens):
             self._answer(now_ms, download)
         elif download.unanswered and download.answer_at_ms is None:
             download.answer_at_ms = now_ms + ACK_LATE_MS

@@ -7,13 +7,14 @@ moves by
     rate ← rate × (1 + gain × ((base + target) / (base + queueing) − 1))
 
 so that it stays where the queueing delay is the target, falls by what the queue has too much, and rises by a sixteenth
-(a target of 10 ms, a base of 40 ms) to a third (50 ms) in a round trip where there is none (FAST TCP). It rises only while it is used, so it means something. The target follows how
-much the queueing delay varies: a steady link needs a few milliseconds to be kept busy, a radio more.
+(a target of 10 ms, a base of 40 ms) to a third (50 ms) in a round trip where there is none (FAST TCP). It rises only
+while it is used, so it means something. The target follows how much the queueing delay varies: a steady link needs a
+few milliseconds to be kept busy, a radio more.
 
 Every so often the window is drawn in for a round trip, so that the base delay is seen again.
 
-Source: D. Wei, C. Jin, S. Low, S. Hegde, "FAST TCP", IEEE/ACM ToN 14(6), 2006, eq. 5; N. Cardwell et al., "BBR", ACM Queue
-14(5), 2016 (ProbeRTT); RFC 9840 (rLEDBAT: a receiver's window as the lever). Constants: replays of LTE traces, 2026-11.
+Source: D. Wei, C. Jin, S. Low, S. Hegde, "FAST TCP", IEEE/ACM ToN 14(6), 2006, eq. 5; N. Cardwell et al., "BBR", ACM
+Queue 14(5), 2016 (ProbeRTT); RFC 9840 (rLEDBAT: a receiver's window as the lever). Constants: replays of LTE traces, 2026-11.
 """
 
 from collections import deque
@@ -112,8 +113,8 @@ class Controller:
 
         `base_s` is a round trip through an empty link, where one was heard of.
         `in_turns`: connections take turns, because the window is too small for all. Then the newest word counts: the
-        rate is not bounded by windows, so the queue grows as long as it is too high. `held_up`: somebody waits for leave
-        to use more.
+        rate is not bounded by windows, so the queue grows as long as it is too high.
+        `held_up`: somebody waits for leave to use more.
         """
         self.used_bps = self._measure_use(now_s, used_bytes)
         if not heard:

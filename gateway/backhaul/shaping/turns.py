@@ -1,8 +1,8 @@
 """Who reads next, where the link's window is too small for every connection to have one of its own.
 
 A connection has at least two segments in flight, or it stands still. Where all of them together would be more than what
-may be under way, they take turns: a connection that is not read from fills its window and stops, and reading lets as much
-come again. So a read goes when what it lets come fits into the window, and whoever had least for its share goes first
+may be under way, they take turns: a connection that is not read from fills its window and stops, and reading lets as
+much come again. So a read goes when what it lets come fits into the window, and whoever had least for its share goes first
 (start-time fair queueing). Where every connection has a window of its own, nobody waits here.
 
 Source: P. Goyal, H. Vin, H. Cheng, "Start-time Fair Queuing", SIGCOMM 1996.
@@ -72,9 +72,8 @@ class Turns:
             flow, standing = line
             size_bytes, waiter = standing.waiting[0]
             window_bytes = self._window_bytes
-            if window_bytes is not None and self._coming_bytes > 0:
-                if self._coming_bytes + size_bytes > window_bytes:
-                    return
+            if window_bytes is not None and 0 < self._coming_bytes > window_bytes - size_bytes:
+                return
             standing.waiting.popleft()
             if waiter.done():  # cancelled just now
                 continue

@@ -65,7 +65,7 @@ def seen(world: World) -> Seen:
     ],
 )
 def test_a_steady_link_is_found_from_a_cold_start(rate_bps: int, flows: int) -> None:
-    world = World(steady((rate_bps, 16)), endless(flows), call_bps=call_bps(rate_bps))
+    world = World(steady((rate_bps, 14)), endless(flows), call_bps=call_bps(rate_bps))
     result = seen(world)
     assert excess_ms(result, world, 6.0) <= bound_ms(rate_bps, flows)
     assert result.use(6.0) >= (0.92 if rate_bps >= MBIT else 0.85)
@@ -157,7 +157,7 @@ def test_a_link_that_comes_back_is_used_within_ten_seconds(flows: int) -> None:
 
 def test_after_minutes_without_load_there_is_neither_a_collapse_nor_a_burst() -> None:
     asked = (*(Asked(0.0, 8.0) for _ in range(8)), *(Asked(130.0) for _ in range(8)))
-    world = World(steady((4 * MBIT, 140.0)), asked)
+    world = World(steady((4 * MBIT, 136.0)), asked)
     result = seen(world)
     assert excess_ms(result, world, 130.0, share=1.0) <= 100
     assert result.use(131.0) >= 0.85
@@ -227,7 +227,7 @@ def test_a_calls_budget_changes_at_most_six_times_a_minute(carries: tuple[float,
     [
         ("lte-stationary-nyc-home.down", 8, 75, 0.75),
         ("lte-stationary-nyc-home.down", 30, 75, 0.60),
-        ("lte-walking-nyc-timessq.down", 8, 90, 0.40),
+        ("lte-walking-nyc-timessq.down", 8, 160, 0.55),
         pytest.param("lte-driving-att2016.down", 8, 300, 0.60, marks=CROWDED),
         pytest.param("lte-short-verizon.down", 8, 300, 0.60, marks=CROWDED),
     ],
@@ -241,4 +241,4 @@ def test_a_recorded_radio_is_used_and_the_call_goes_on(name: str, flows: int, mo
 
 
 def test_what_a_tick_costs_can_be_told() -> None:
-    assert 0.0 < tick_cost_us(8, 0.5)
+    assert tick_cost_us(8, 0.5) > 0.0
