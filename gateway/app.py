@@ -20,11 +20,12 @@ from aiohttp import web
 from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 from aiohttp.typedefs import Middleware
 
-from gateway.app_link import LinkParts, standing_around
+from gateway.app_link import LinkParts, shared_secret, standing_around
 from gateway.backhaul.dialer import Dialer, OpenDialer, PublicDialer
 from gateway.backhaul.link import Backhaul
 from gateway.backhaul.reach import is_of
-from gateway.backhaul.sensing.interface import carrier_of, default_interface, interface_exists, probe_by
+from gateway.backhaul.sensing.echo_keys import key_in
+from gateway.backhaul.sensing.interface import carrier_of, interface_exists, probe_by
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.backhaul.sharing.policy import Policy as SharingPolicy
 from gateway.backhaul.sharing.shares import Capacity
@@ -56,6 +57,7 @@ from gateway.settings_web import Offline, Warm
 from gateway.units import Address
 from gateway.web.ahead.warm_plan import WarmOrder
 from gateway.web.early.workers import Door, Workers
+from gateway.web.lasting import lasting
 from gateway.web.limits import WebLimits
 from gateway.web.offline.kept import KeptLimits
 from gateway.web.room import WebRoom
@@ -78,6 +80,7 @@ class World:
     media_path: MediaPath
     carrier: Callable[[], bool]
     trial: Callable[[], Trial | None] = lambda: None
+    by_interface: bool = True  # the link is this machine's own interface, which counts what crosses
 
 
 def real_world(settings: Settings) -> World:
@@ -113,7 +116,7 @@ class Box:
         self._admin_routes = admin_routes
         self._clock = SystemClock()
         self._folder = DataFolder(settings.box.data)
-        self._metered = _metered(settings, self._clock, self._folder, self._spent)
+        self._metered = _metered(settings, self._clock, self._folder, self._spent) if world.by_interface else None
         self.backhaul = _backhaul(settings, world, self._clock, self._metered)
         self.listeners: list[Listener] = []
         self.setup_code: str | None = None
@@ -151,7 +154,7 @@ class Box:
         around = await standing_around(
             running, tasks, settings, clock, backhaul, self._metered, folder.path / "backhaul"
         )
-        _background(tasks, running, backhaul.run(), "backhaul")
+        _background(tasks, running, lasting(backhaul.run, "backhaul"), "backhaul")
         pages = await _started(running, _web_room(settings, world, clock, backhaul, folder, around))
         market = await asyncio.to_thread(_market_room, settings, world, clock, backhaul, folder)
         if market is not None:
@@ -276,32 +279,51 @@ def _by_host(portal_hosts: frozenset[str], pages: WebRoom) -> Middleware:
 
 def check_surroundings(settings: Settings) -> list[CannotStart]:
     """Return what the settings name and this machine does not have: files, keys that fit, the link's interface."""
-    market, link = settings.market, settings.backhaul
-
-    def interface() -> None:
-        for name in filter(None, [link.interface, *(each.interface for each in settings.links)]):
-            if not interface_exists(name):
-                raise CannotStart(
-                    N_("There is no network interface %(interface)s."),
-                    N_("See their names with: ip link"),
-                    interface=name,
-                )
-
-    def catalogue() -> None:
-        if market and market.catalogue:
-            load_catalogue(market.catalogue)
-
-    def token() -> None:
-        if market:
-            secret(market.token, market.token_file)
-
     faults: list[CannotStart] = []
-    for needed in (partial(_tls, settings), catalogue, token, interface):
+    needs: tuple[Callable[[Settings], object], ...] = (
+        _tls,
+        _catalogue,
+        _token,
+        _interfaces,
+        _echo_key,
+        _radius_secret,
+    )
+    for needed in needs:
         try:
-            needed()
+            needed(settings)
         except CannotStart as exc:
             faults.append(exc)
     return faults
+
+
+def _catalogue(settings: Settings) -> None:
+    if settings.market and settings.market.catalogue:
+        load_catalogue(settings.market.catalogue)
+
+
+def _token(settings: Settings) -> None:
+    if settings.market:
+        secret(settings.market.token, settings.market.token_file)
+
+
+def _interfaces(settings: Settings) -> None:
+    for name in filter(None, [settings.backhaul.interface, *(each.interface for each in settings.links)]):
+        if not interface_exists(name):
+            raise CannotStart(
+                N_("There is no network interface %(interface)s."),
+                N_("See their names with: ip link"),
+                interface=name,
+            )
+
+
+def _echo_key(settings: Settings) -> None:
+    if settings.probe.key_file:
+        key_in(settings.probe.key_file)
+
+
+def _radius_secret(settings: Settings) -> None:
+    if settings.radius:
+        shared_secret(settings.radius)
 
 
 def check_aiohttp(version: str = aiohttp.__version__, parser: type = HttpRequestParser) -> None:
@@ -318,14 +340,9 @@ def check_aiohttp(version: str = aiohttp.__version__, parser: type = HttpRequest
         )
 
 
-def _metered(
-    settings: Settings, clock: Clock, folder: DataFolder, on_spent: Callable[[str, bool], None]
-) -> Metered | None:
-    """Return what counts the bytes of every link; `None` where there is none to look at."""
+def _metered(settings: Settings, clock: Clock, folder: DataFolder, on_spent: Callable[[str, bool], None]) -> Metered:
+    """Return what counts the bytes of every link; an interface may come later, as a modem does."""
     links = [(each.name, each.interface, each.month_bytes) for each in settings.links]
-    interface = settings.backhaul.interface or default_interface()
-    if not links and interface is None:
-        return None
     return Metered(
         links or [("", settings.backhaul.interface, None)],
         clock,

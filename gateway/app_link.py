@@ -6,7 +6,7 @@ on the interface, no shaper), and then a sentence says so.
 
 import asyncio
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -23,8 +23,7 @@ from gateway.backhaul.dialer import OpenDialer
 from gateway.backhaul.link import Backhaul, Budget, Moved
 from gateway.backhaul.sensing.echo_keys import key_in
 from gateway.backhaul.sensing.figures import LinkFigures
-from gateway.backhaul.sensing.interface import default_interface
-from gateway.backhaul.sensing.overhearing import Overhearing
+from gateway.backhaul.sensing.overhearing import NO_INTERFACE, Overhearing
 from gateway.backhaul.sensing.probe_ledger import ProbeLedger
 from gateway.backhaul.sensing.prober import Prober
 from gateway.backhaul.sensing.samples import DelaySample, Sees, Way
@@ -35,19 +34,25 @@ from gateway.backhaul.sharing.allowance import Allowance, Every, Steps, tightest
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.backhaul.ways.metered import Metered
 from gateway.backhaul.ways.modem import Modems
+from gateway.backhaul.ways.modem_view import ModemView
 from gateway.clock import Clock
+from gateway.errors import N_, CannotStart
 from gateway.portal import view
 from gateway.portal.usage_desk import UsageDesk
 from gateway.settings import Settings, secret
 from gateway.settings_link import Allowance as AllowanceSettings
 from gateway.settings_link import Probe
+from gateway.settings_link import Radius as RadiusSettings
 from gateway.web.ahead.warm import local_time
+from gateway.web.lasting import lasting
 
 LOOK_S = 1.0
 SHAPES_EVERY_S = 0.1
+SECRET_BYTES_MIN = 16  # RFC 2865 §3
 MONTH_S = 2_678_400.0  # 31 days
 PROBES_WITH_CALL_HZ = 10.0  # a call is on: its queue is to be known, and nothing else may tell
 PROBES_HZ = 2.0  # connections tell for themselves what a round trip takes; this tells the ways apart
+NOBODY_ANSWERS = N_("Who is asked how long the link takes does not answer. The connections tell it instead.")
 _log = structlog.get_logger("backhaul")
 
 
@@ -72,10 +77,14 @@ class LinkParts:
         self._modems = Modems(clock, backhaul.ways.hear_modems) if settings.modem.watch else None
         self._ledger = ProbeLedger(folder / "probes.json", settings.probe.month_bytes, clock)
         self._prober = _prober(settings.probe, self._ledger, clock, backhaul)
-        self._overhearing = _overhearing(settings, clock, backhaul)
+        self._overhearing: Overhearing | None = None
+        self._listens_on: str | None = None
+        self._taken = backhaul.ways.active
+        self._carried_by: str | None = self._taken  # the way that carries anything; None: none does
         self._shaper = KernelShaper(settings.box.data / SOCKET, clock)
         self._radius = _radius(settings, clock, backhaul, self.account)
         self._resting_until_s = float("-inf")
+        self._moved = backhaul.moved()
 
     async def start(self) -> None:
         """Open what is kept, and listen."""
@@ -87,11 +96,7 @@ class LinkParts:
         backhaul = self._backhaul
         backhaul.book = self.account
         backhaul.steering.ceiling_bps = self._ceiling_bps
-        if self._overhearing is not None:
-            trouble = self._overhearing.start()
-            if trouble:
-                _log.info("link.not_overheard", reason=trouble)
-            backhaul.steering.measuring.ears.append(self._overhearing.drain)
+        backhaul.steering.measuring.ears.append(self._overheard)
         if self._prober is not None:
             backhaul.steering.measuring.ears.append(_ticking(self._prober))
 
@@ -106,20 +111,21 @@ class LinkParts:
             await self._metered.stop()
 
     async def run(self) -> None:
-        """Do what is due, until cancelled."""
+        """Do what is due, until cancelled; what fails begins anew, and takes nothing else along."""
+        loops: dict[str, Callable[[], Awaitable[None]]] = {
+            "account": self.account.run,
+            "spending": self._spending.run,
+            "history": self.history.run,
+            "shaper": self._shaper.run,
+            "shaper rates": self._shape,
+            "link look": self._look,
+        }
+        for name, part in (("modems", self._modems), ("prober", self._prober), ("radius", self._radius)):
+            if part is not None:
+                loops[name] = part.run
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.account.run(), name="account")
-            tasks.create_task(self._spending.run(), name="spending")
-            tasks.create_task(self.history.run(), name="history")
-            tasks.create_task(self._shaper.run(), name="shaper")
-            tasks.create_task(self._shape(), name="shaper rates")
-            tasks.create_task(self._look(), name="link look")
-            if self._modems is not None:
-                tasks.create_task(self._modems.run(), name="modems")
-            if self._prober is not None:
-                tasks.create_task(self._prober.run(), name="prober")
-            if self._radius is not None:
-                tasks.create_task(self._radius.run(), name="radius")
+            for name, loop in loops.items():
+                tasks.create_task(lasting(loop, name), name=name)
 
     def routes(self) -> Sequence[web.RouteDef]:
         """Return the technician's routes to the account."""
@@ -166,6 +172,47 @@ class LinkParts:
         asked = self._prober.statistics().spent_bytes if self._prober is not None else 0
         return asked + sum(each.probing.probe_bytes for each in self._backhaul.ways.status())
 
+    def ways(self) -> Sequence[view.WayOut]:
+        """How each link is, and its modem."""
+        used = self._metered.used() if self._metered is not None else {}
+        return [
+            view.WayOut(
+                each.name,
+                self._interface(each.name) or each.interface,
+                each.active,
+                each.spent,
+                each.view.state,
+                each.view.told_by,
+                used.get(each.name),
+                self._modem(each.name),
+            )
+            for each in self._backhaul.ways.status()
+        ]
+
+    def watches_modems(self) -> bool:
+        """Whether modems are asked for at all."""
+        return self._modems is not None
+
+    def cannot(self) -> Iterator[view.Sentence]:
+        """What this box cannot do as it stands."""
+        shaper = self._shaper.status()
+        for words in shaper.cannot:
+            yield view.Sentence(words, shaper.values)
+        if self._hears and (self._overhearing is None or self._overhearing.statistics().trouble):
+            told = self._overhearing.statistics().trouble if self._overhearing is not None else None
+            yield view.Sentence(told or NO_INTERFACE)
+        probing = self._prober.statistics() if self._prober is not None else None
+        if probing is not None and (probing.trouble or probing.reachable is False):
+            yield view.Sentence(probing.trouble or NOBODY_ANSWERS)
+
+    def instruments(self) -> Mapping[str, object]:
+        """How what measures and shapes is."""
+        return {
+            "shaper": self._shaper.status(),
+            "prober": self._prober.statistics() if self._prober is not None else None,
+            "overhearing": self._overhearing.statistics() if self._overhearing is not None else None,
+        }
+
     def bulk_paused_s(self) -> float:
         """For how long the bulk class still rests."""
         return max(0.0, self._resting_until_s - self._clock.now_s())
@@ -177,20 +224,69 @@ class LinkParts:
 
     # What is done once a second
 
+    def look(self) -> None:
+        """Write down the second that is over, and see to what it asks for."""
+        moved, before = self._backhaul.moved(), self._moved
+        crossed = {each: _crossed(before[each], moved[each]) for each in TrafficClass}
+        self._moved = moved
+        self.history.add(Sample(self._clock.now_s(), self._backhaul.status().state, self.figures(), crossed))
+        for tenant in self._backhaul.steering.congested():
+            self.account.congested(tenant)
+        self._hold_bulk()
+        if self._metered is not None:
+            self._metered.tick()
+        self._follow_way()
+        self._listen(is_moving=any(each.down_bytes or each.up_bytes for each in crossed.values()))
+
     async def _look(self) -> None:
-        before = self._backhaul.moved()
         while True:
-            moved = self._backhaul.moved()
-            crossed = {each: _crossed(before[each], moved[each]) for each in TrafficClass}
-            before = moved
-            self.history.add(Sample(self._clock.now_s(), self._backhaul.status().state, self.figures(), crossed))
-            for tenant in self._backhaul.steering.congested():
-                self.account.congested(tenant)
-            self._hold_bulk()
-            if self._metered is not None:
-                self._metered.tick()
-            self._listen(is_moving=any(each.down_bytes or each.up_bytes for each in crossed.values()))
+            self.look()
             await asyncio.sleep(LOOK_S)
+
+    def _follow_way(self) -> None:
+        """Listen where the bytes go by, and ask anew who did not answer, once a link is back or another is taken."""
+        ways = self._backhaul.ways
+        if ways.active != self._taken:
+            self._taken = ways.active
+            self._backhaul.steering.measuring.begin_anew()
+        carried_by = None if self._backhaul.is_down else ways.active
+        if carried_by is not None and carried_by != self._carried_by:
+            if self._prober is not None:
+                self._prober.retry()
+            if self._radius is not None:
+                self._radius.wake()
+        self._carried_by = carried_by
+        interface = self._interface(ways.active)
+        if self._hears and interface is not None and interface != self._listens_on:
+            self._listen_on(interface)
+
+    @property
+    def _hears(self) -> bool:
+        """Whether passing timestamps are worth listening to."""
+        return self._metered is not None and self._backhaul.steering.told is None
+
+    def _listen_on(self, interface: str) -> None:
+        measuring = self._backhaul.steering.measuring
+
+        def known(sees: Sees) -> float | None:
+            return measuring.one_way_s(Way.UP if sees is Sees.UP else Way.DOWN)
+
+        if self._overhearing is not None:
+            self._overhearing.stop()
+        self._overhearing, self._listens_on = Overhearing(interface, self._clock, known=known), interface
+        trouble = self._overhearing.start()
+        if trouble:
+            _log.info("link.not_overheard", reason=trouble)
+
+    def _overheard(self) -> Iterable[DelaySample]:
+        return self._overhearing.drain() if self._overhearing is not None else ()
+
+    def _interface(self, way: str) -> str | None:
+        return self._metered.interface(way) if self._metered is not None else None
+
+    def _modem(self, way: str) -> ModemView | None:
+        interface = self._interface(way)
+        return self._modems.of(interface) if self._modems is not None and interface is not None else None
 
     def _hold_bulk(self) -> None:
         resting = self.bulk_paused_s() > 0 or self._spending.slowing().bulk_ratio <= 0
@@ -259,17 +355,6 @@ def _prober(probe: Probe, ledger: ProbeLedger, clock: Clock, backhaul: Backhaul)
     )
 
 
-def _overhearing(settings: Settings, clock: Clock, backhaul: Backhaul) -> Overhearing | None:
-    interface = settings.backhaul.interface or default_interface()
-    if interface is None or backhaul.steering.told is not None:
-        return None
-
-    def known(sees: Sees) -> float | None:
-        return backhaul.steering.measuring.one_way_s(Way.UP if sees is Sees.UP else Way.DOWN)
-
-    return Overhearing(interface, clock, known=known)
-
-
 def _radius(settings: Settings, clock: Clock, backhaul: Backhaul, account: Account) -> Radius | None:
     told = settings.radius
     if told is None:
@@ -279,10 +364,25 @@ def _radius(settings: Settings, clock: Clock, backhaul: Backhaul, account: Accou
         clock,
         box=settings.box.name,
         server=(told.server, told.port),
-        secret=(secret(told.secret, told.secret_file) or "").encode(),
+        secret=shared_secret(told),
         claim=lambda: backhaul.share(TrafficClass.INTERACTIVE),
         limits=RadiusLimits(interim_s=told.interim_s, session_s=told.session_s),
     )
+
+
+def shared_secret(told: RadiusSettings) -> bytes:
+    """Return the secret that is shared with the RADIUS server.
+
+    Raises: CannotStart.
+    """
+    found = (secret(told.secret, told.secret_file) or "").encode()
+    if len(found) < SECRET_BYTES_MIN:
+        raise CannotStart(
+            N_("The RADIUS secret is too short: %(path)s."),
+            N_("Write 16 characters or more into it, the same as on the server."),
+            path=told.secret_file,
+        )
+    return found
 
 
 async def standing_around(
@@ -296,8 +396,8 @@ async def standing_around(
 ) -> LinkParts:
     """Start all of it; `running` stops it."""
     parts = await asyncio.to_thread(LinkParts, settings, clock, backhaul, metered, folder)
+    running.push_async_callback(parts.stop)  # what was begun is ended, too
     await parts.start()
-    running.push_async_callback(parts.stop)
     task = tasks.create_task(parts.run(), name="link")
 
     async def end() -> None:

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from gateway.errors import N_
 from gateway.settings import Settings
+from gateway.settings_link import Allowance, Probe
 from gateway.units import Address, in_bits, in_bytes
 
 Line = tuple[str, dict[str, object]]
@@ -116,9 +117,62 @@ def _link(settings: Settings) -> Iterator[Line]:
             },
         )
     else:
-        yield N_("The link's rate is not stated: nothing is paced, and calls stay small."), {}
+        yield N_("The link's rate is not stated: the box measures it, from the first download on."), {}
     if link.interface:
         yield N_("The link is up while %(interface)s has its carrier."), {"interface": link.interface}
+    if settings.links:
+        names = ", ".join(f"{each.name} ({each.interface})" for each in settings.links)
+        yield N_("There is more than one link, the preferred first: %(links)s."), {"links": names}
+    yield from _probing(settings.probe)
+    yield from _tenants(settings)
+    yield from _allowance(settings.allowance)
+    yield N_("Usage records are kept for %(months)d months."), {"months": settings.account.keep_months}
+    if settings.radius:
+        told = Address(settings.radius.server, settings.radius.port)
+        yield N_("The RADIUS server at %(address)s is told of them."), {"address": told}
+
+
+def _probing(probe: Probe) -> Iterator[Line]:
+    size = in_bytes(probe.month_bytes)
+    if not probe.month_bytes or not (probe.reflector or probe.ping):
+        yield N_("Nobody is asked how long the link takes: the connections tell, both directions together."), {}
+    elif probe.reflector:
+        said = N_("Under load, the echo at %(address)s tells each direction's delay, for up to %(size)s a month.")
+        yield said, {"address": probe.reflector, "size": size}
+    else:
+        said = N_("Under load, pings of %(address)s tell how long the link takes, for up to %(size)s a month.")
+        yield said, {"address": probe.ping, "size": size}
+
+
+def _tenants(settings: Settings) -> Iterator[Line]:
+    if not settings.tenants:
+        return
+    names = ", ".join(f"{each.name} ({each.weight})" for each in settings.tenants)
+    yield N_("The link is shared by weight among: %(names)s."), {"names": names}
+    link = settings.backhaul
+    for guaranteed_bps, link_bps in (
+        (sum(each.guaranteed_down_bps or 0 for each in settings.tenants), link.down_bps),
+        (sum(each.guaranteed_up_bps or 0 for each in settings.tenants), link.up_bps),
+    ):
+        if link_bps and guaranteed_bps > link_bps:
+            yield (
+                N_("Tenants are guaranteed more than the link is taken to carry: %(all)s of %(rate)s. Each gets less."),
+                {"all": in_bits(guaranteed_bps), "rate": in_bits(link_bps)},
+            )
+
+
+def _allowance(told: Allowance) -> Iterator[Line]:
+    if told.size_bytes and told.every == "month":
+        said = N_("Up to %(size)s may cross the link each month, from day %(day)d on; it slows before that ends.")
+        yield said, {"size": in_bytes(told.size_bytes), "day": told.day}
+    elif told.size_bytes:
+        said = N_("Up to %(size)s may cross the link each day; it slows before that ends.")
+        yield said, {"size": in_bytes(told.size_bytes)}
+    for name, size_bytes in told.tenants.items():
+        yield N_("Of that, %(name)s may use %(size)s."), {"name": name, "size": in_bytes(size_bytes)}
+    if told.bulk_hours:
+        hours = ", ".join(map(str, told.bulk_hours))
+        yield N_("Background traffic moves at %(hours)s only."), {"hours": hours}
 
 
 def _orders(settings: Settings) -> Iterator[Line]:

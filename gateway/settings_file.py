@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from gateway.errors import N_, CannotStart
 from gateway.settings import Admin, Clinic, Portal, Settings
-from gateway.settings_link import Backhaul
+from gateway.settings_link import Backhaul, Probe, Sharing
 from gateway.settings_web import Cache
 from gateway.units import Address, parse_address
 
@@ -135,7 +135,12 @@ def _toml(name: str, example: object) -> str:
 
 def _across(document: Mapping[str, Any]) -> list[Fault]:
     """Rules that hold between settings."""
-    return [*_goes_together(document), *_too_large(_table(document, "cache")), *_taken_twice(document)]
+    return [
+        *_goes_together(document),
+        *_too_large(_table(document, "cache")),
+        *_taken_twice(document),
+        *_of_the_link(document),
+    ]
 
 
 # section, a setting, and those it is worth nothing without
@@ -145,8 +150,10 @@ _TOGETHER = (
     ("portal", "key", ("https",)),
     ("backhaul", "down_bps", ("up_bps",)),
     ("backhaul", "up_bps", ("down_bps",)),
+    ("probe", "reflector", ("key_file",)),
+    ("probe", "key_file", ("reflector",)),
 )
-_MODELS: dict[str, type[BaseModel]] = {"portal": Portal, "backhaul": Backhaul}
+_MODELS: dict[str, type[BaseModel]] = {"portal": Portal, "backhaul": Backhaul, "probe": Probe}
 
 
 def _goes_together(document: Mapping[str, Any]) -> Iterable[Fault]:
@@ -159,6 +166,10 @@ def _goes_together(document: Mapping[str, Any]) -> Iterable[Fault]:
                 yield Fault(f"{section}.{key}", N_("another setting needs this one"), field.description or "", example)
     if {"token", "token_file"} <= _table(document, "market").keys():
         yield Fault("market.token_file", N_("there is a token already"), N_("one of token and token_file"))
+    if {"secret", "secret_file"} <= _table(document, "radius").keys():
+        yield Fault("radius.secret_file", N_("there is a secret already"), N_("one of secret and secret_file"))
+    if {"reflector", "ping"} <= _table(document, "probe").keys():
+        yield Fault("probe.ping", N_("there is an echo already"), N_("one of reflector and ping"))
 
 
 def _too_large(cache: Mapping[str, Any]) -> Iterable[Fault]:
@@ -167,6 +178,24 @@ def _too_large(cache: Mapping[str, Any]) -> Iterable[Fault]:
         part = cache[key]
         if isinstance(whole, int) and isinstance(part, int) and part > whole:
             yield Fault(f"cache.{key}", N_("this is more than the whole cache"), N_("at most cache.size_bytes_max"))
+
+
+def _of_the_link(document: Mapping[str, Any]) -> Iterable[Fault]:
+    wanted = _table(document, "clinic").get("video_bps_max", Clinic.model_fields["video_bps_max"].default)
+    most = _table(document, "sharing").get("call_bps_max", Sharing.model_fields["call_bps_max"].default)
+    if isinstance(wanted, int) and isinstance(most, int) and wanted > most:
+        key = "clinic.video_bps_max" if "video_bps_max" in _table(document, "clinic") else "sharing.call_bps_max"
+        yield Fault(
+            key, N_("a picture may take more than a call gets"), N_("clinic.video_bps_max at most sharing.call_bps_max")
+        )
+    tenants = document.get("tenants")
+    listed = [each for each in tenants if isinstance(each, dict)] if isinstance(tenants, list) else []
+    names = {str(each.get("name")) for each in listed}
+    for name in _table(_table(document, "allowance"), "tenants"):
+        if name not in names:
+            yield Fault("allowance.tenants", N_("no tenant has this name"), N_("names that stand in [[tenants]]"))
+    if document.get("links") and "interface" in _table(document, "backhaul"):
+        yield Fault("backhaul.interface", N_("each of [[links]] has an interface"), N_("absent where there are links"))
 
 
 def _taken_twice(document: Mapping[str, Any]) -> Iterable[Fault]:

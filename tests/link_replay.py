@@ -144,6 +144,7 @@ class PlayedFlows(Flows):
                 received_bytes=each.came * MSS_BYTES,
                 acked_bytes=0,
                 unread_bytes=each.unread_bytes,
+                offered_bytes=max(each.offered - each.came, 0) * MSS_BYTES,
                 unsent_bytes=0,
                 rcv_rtt_s=(each.smoothed_us >> 3) * 1e-6 or None,
                 rtt_s=None,
@@ -420,7 +421,8 @@ class Replay:
     def _read(self, now_ms: int, download: Download) -> None:
         """Take from the kernel what fits, and hand it on, a piece at a turn."""
         while True:
-            if download.unread_bytes and download.ahead_bytes <= READ_AHEAD_BYTES:
+            held = download.waits is not None and self.steering.holds_reading(download.number)
+            if download.unread_bytes and download.ahead_bytes <= READ_AHEAD_BYTES and not held:
                 download.ahead_bytes += download.unread_bytes
                 download.unread_bytes = 0
                 opens = self._edge(download) - download.offered

@@ -1,7 +1,7 @@
 """What each call may use, kept while there are calls: it falls at once with the link, and rises after proof.
 
-Where nobody knows what the link carries, a call begins cautiously and finds out: it may have somewhat more than the link
-has carried so far, as long as no queue grows.
+Where nobody knows what the link carries, a call begins cautiously and finds out: it may have somewhat more than the
+link has carried so far, as long as no queue grows.
 """
 
 import asyncio
@@ -20,6 +20,8 @@ from gateway.clock import Clock
 CALL_WANTS_BPS = 800_000  # one 640×480 picture at 700 kb/s, its voice and their headers, one direction
 CALL_UNKNOWN_BPS = 300_000  # budget where no capacity is known: holds on all but the weakest 4G
 BUDGET_EVERY_S = 0.2
+DRAINS_S_MIN = 0.1  # of a queue that calls alone must drain, within a second or so,
+DRAINS_RATIO_MIN = 0.4  # by leaving it so much of the link at most
 PROVES_RATIO = 1.5  # a call may find out so much more than the link has carried so far, while no queue grows
 
 
@@ -76,15 +78,19 @@ class CallBudgets:
 
     def _share_bps(self, way: Way, calls: int) -> int:
         """Return one call's part of what the link carries, as far as that is known."""
-        figures = self._steering.figures()
+        figures, policy = self._steering.figures(), self._steering.policy
+        wants_bps = min(self._call_wants_bps, policy.call_bps_max)
         estimate = (figures.down if way is Way.DOWN else figures.up).capacity_bps
         if estimate is None:
-            return CALL_UNKNOWN_BPS // calls
+            return min(CALL_UNKNOWN_BPS // calls, wants_bps)
         carries_bps = int(estimate.value)
         if estimate.confidence < SURE_CONFIDENCE:  # it carries at least that: more is found out by trying
             carries_bps = max(int(carries_bps * PROVES_RATIO), CALL_UNKNOWN_BPS)
+        queueing_s = self._steering.measuring.queueing_s(way)
+        if queueing_s is not None and queueing_s > DRAINS_S_MIN:  # what waits is to go, too
+            carries_bps = int(carries_bps * max(1 - queueing_s, DRAINS_RATIO_MIN))
         in_use = {**self._open(), TrafficClass.REALTIME: calls}
-        return divide(carries_bps, in_use, calls * self._call_wants_bps)[TrafficClass.REALTIME] // calls
+        return divide(carries_bps, in_use, calls * wants_bps, policy)[TrafficClass.REALTIME] // calls
 
     def _open(self) -> Counter[TrafficClass]:
         return Counter(flow.traffic_class for flow in self._steering.open.values())

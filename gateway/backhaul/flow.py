@@ -16,7 +16,12 @@ RATE_S = 1.0  # over which a flow's use is smoothed
 HUNGRY_RATIO = 0.6  # who uses so much of its share would take more
 DEMAND_RATIO = 1.5  # room for who uses less: so much of what it uses,
 DEMAND_BPS_MIN = 32_000  # and at least this
+EVEN_S, EVEN_RATIO = 2.0, 0.3  # who is behind by two seconds of its share gets three tenths more
+IDLE_BPS_MAX = 1_000  # who uses less claims nothing: hundreds of tunnels stay open for hours
+STALLED_S = 2.0  # nothing was acknowledged for so long: what waits for its far end is not under way
+MOVES_BPS_MIN = 500  # a segment in the last four seconds
 LEAST_BPS = 8_000  # no flow is told less
+NEVER_S = float("-inf")
 
 
 @dataclass(slots=True)
@@ -31,23 +36,36 @@ class Flow:
     arrived_bytes: int = 0  # as the kernel has it for the connection of now
     acked_bytes: int = 0
     unread_bytes: int = 0
+    offered_bytes: int = 0  # may still come, whether it is read from or not
     going_bytes: int = 0  # was given to the kernel, and is not acknowledged
     window_bytes: int | None = None
     owed_bytes: float = 0.0
+    behind_bytes: float = 0.0  # has had less than its share, in bytes; below 0: more
     down_rate_bps: float = 0.0  # used of late
     up_rate_bps: float = 0.0
     down_share_bps: int = 0
     up_share_bps: int = 0
     seen_down_bytes: int = 0  # at the last tick
     seen_up_bytes: int = 0
-    rtt_s: float | None = None
+    peer: str = ""
+    is_sampled: bool = False  # the kernel says what crosses, and not the room
+    went_s: float = NEVER_S  # when something was last acknowledged, or nothing was left to be
 
     def share(self, way: Way, share_bps: int) -> None:
         """Take its share of a direction."""
         if way is Way.DOWN:
             self.down_share_bps = share_bps
         else:
-            self.up_share_bps = share_bps
+            # the first packets of who was idle must not wait for the pace of nothing
+            self.up_share_bps = share_bps if self.up_rate_bps > IDLE_BPS_MAX else max(share_bps, DEMAND_BPS_MIN)
+
+    def even(self, scale: float, passed_s: float) -> None:
+        """Take more than its share where it has had less than that, `scale` being what all have had of theirs."""
+        most_bytes = self.down_share_bps / 8 * EVEN_S
+        behind_bytes = self.behind_bytes + (self.down_share_bps * scale - self.down_rate_bps) / 8 * passed_s
+        self.behind_bytes = min(max(behind_bytes, -most_bytes), most_bytes)
+        if most_bytes:
+            self.down_share_bps = int(self.down_share_bps * (1 + EVEN_RATIO * self.behind_bytes / most_bytes))
 
     def share_of(self, way: Way) -> int:
         """Return its share of a direction, in bit/s."""
@@ -56,33 +74,48 @@ class Flow:
     @property
     def dials(self) -> bool:
         """Whether it waits for a connection."""
-        return self.window_bytes is None and not self.down_bytes and not self.up_bytes
+        return not self.is_sampled and not self.down_bytes
 
     @property
     def moves(self) -> bool:
         """Whether it has a connection on which something comes."""
-        return self.window_bytes is not None and (self.unread_bytes > 0 or self.down_rate_bps > LEAST_BPS)
+        return self.window_bytes is not None and (self.unread_bytes > 0 or self.down_rate_bps > MOVES_BPS_MIN)
 
     def demand_bps(self, way: Way, *, waits: bool) -> int | None:
         """Return what it would take: all, or somewhat more than it uses."""
         rate = self.down_rate_bps if way is Way.DOWN else self.up_rate_bps
-        if waits or rate >= HUNGRY_RATIO * self.share_of(way) or self.unread_bytes:
+        if waits or (way is Way.DOWN and self.unread_bytes):
+            return None
+        if rate <= IDLE_BPS_MAX and (self.down_bytes or self.up_bytes):
+            return 0
+        if rate >= HUNGRY_RATIO * self.share_of(way):
             return None
         return max(int(rate * DEMAND_RATIO), DEMAND_BPS_MIN)
 
     def counted(self, down_bytes: int, up_bytes: int) -> None:
         """Take note of what a room has moved."""
-        if self.window_bytes is None:  # else the kernel says what has crossed
+        if not self.is_sampled:  # else the kernel says what has crossed
             self.down_bytes += down_bytes
             self.up_bytes += up_bytes
+
+    def let_go(self) -> None:
+        """Have no connection: nothing comes or goes, and what another has carried so far is not its own."""
+        self.window_bytes = None
+        self.unread_bytes = self.offered_bytes = self.going_bytes = 0
 
     def sampled(self, sample: FlowSample) -> None:
         """Take what the kernel says of its connection."""
         came, went = sample.received_bytes - self.arrived_bytes, sample.acked_bytes - self.acked_bytes
         self.arrived_bytes, self.acked_bytes = sample.received_bytes, sample.acked_bytes
-        self.unread_bytes, self.going_bytes = sample.unread_bytes, sample.unsent_bytes
-        self.rtt_s = sample.min_rtt_s if self.rtt_s is None else min(self.rtt_s, sample.min_rtt_s or self.rtt_s)
+        if went > 0 or not sample.unsent_bytes:
+            self.went_s = sample.at_s
+        is_going = sample.at_s - self.went_s < STALLED_S
+        self.unread_bytes, self.going_bytes = sample.unread_bytes, sample.unsent_bytes if is_going else 0
+        self.offered_bytes = sample.offered_bytes
+        self.peer = sample.peer
         if self.window_bytes is None:
+            self.is_sampled, self.went_s = True, sample.at_s
+            self.going_bytes = sample.unsent_bytes
             self.window_bytes = FIRST_BYTES_MIN  # it has a connection from now on: what came before is not its own
             return
         self.down_bytes += max(came, 0)

@@ -70,6 +70,7 @@ class Share:
         self._backhaul = backhaul
         self._number = number
         self._flow = flow
+        self._carried: socket.socket | None = None  # what carries it
 
     @property
     def traffic_class(self) -> TrafficClass:
@@ -79,24 +80,39 @@ class Share:
     def rise(self, traffic_class: TrafficClass) -> None:
         """Belong to this class from the next bytes on, if it is served before the one so far."""
         if _ORDER[traffic_class] < _ORDER[self._flow.traffic_class]:
-            self._flow.traffic_class = traffic_class
+            before, self._flow.traffic_class = self._flow.traffic_class, traffic_class
+            self._backhaul.look_again(before)
             self._backhaul.flows.rise(self._number, traffic_class)
             self._backhaul.steering.changed()
             self._backhaul.has_changed()
 
     def through(self, sock: socket.socket) -> None:
         """Be carried by this socket from now on, with the marks of its class."""
+        if self._carried is not sock:
+            self._flow.let_go()
+        self._carried = sock
         self._backhaul.flows.through(self._number, sock, self._flow.traffic_class)
 
     def leave(self, sock: socket.socket) -> None:
         """Be carried by it no more."""
         self._backhaul.flows.leave(self._number, sock)
+        if self._carried is sock:
+            self._carried = None
+            self._flow.let_go()
 
-    async def take_down(self, size_bytes: int) -> None:
-        """Return when the next piece may be read, after one of `size_bytes` has come; counts them."""
+    async def take_down(self, size_bytes: int, source: asyncio.ReadTransport | None = None) -> None:
+        """Return when the next piece may be read from `source`, after one of `size_bytes` has come; counts them."""
         self.moved(down_bytes=size_bytes)
-        await self._backhaul.wait_allowed(self._flow)
-        await self._backhaul.steering.take_down(self._number, size_bytes)
+        steering = self._backhaul.steering
+        holds = source is not None and steering.holds_reading(self._number) and source.is_reading()
+        if source is not None and holds:
+            source.pause_reading()
+        try:
+            await self._backhaul.wait_allowed(self._flow)
+            await steering.take_down(self._number, size_bytes)
+        finally:
+            if source is not None and holds and not source.is_closing():
+                source.resume_reading()
 
     async def take_up(self, size_bytes: int) -> None:
         """Return when `size_bytes` may be sent to the far side; counts them."""
@@ -113,9 +129,9 @@ class Share:
             yield piece
             at += len(piece)
 
-    async def coming_down(self, content: bytes) -> AsyncIterator[bytes]:
-        """Yield content that has come, when the next may be read; counts it."""
-        await self.take_down(len(content))
+    async def coming_down(self, content: bytes, source: asyncio.ReadTransport | None = None) -> AsyncIterator[bytes]:
+        """Yield content that has come from `source`, when the next may be read; counts it."""
+        await self.take_down(len(content), source)
         yield content
 
     def moved(self, *, down_bytes: int = 0, up_bytes: int = 0) -> None:
@@ -243,7 +259,7 @@ class Backhaul:
     def tell_capacity(self, capacity: Capacity | None) -> None:
         """Take a figure for what the link can carry."""
         self.steering.tell(capacity)
-        self._tell()
+        self.has_changed()
 
     def progressed(self, peer: Peer) -> None:
         """Take note that bytes came in from `peer`."""
@@ -263,6 +279,12 @@ class Backhaul:
             self._held.setdefault(traffic_class, asyncio.Event())
         elif traffic_class in self._held:
             self._held.pop(traffic_class).set()
+
+    def look_again(self, traffic_class: TrafficClass) -> None:
+        """Let those who wait in a class that is held see whether they still belong to it."""
+        if traffic_class in self._held:
+            waiting, self._held[traffic_class] = self._held[traffic_class], asyncio.Event()
+            waiting.set()
 
     async def wait_allowed(self, flow: Flow) -> None:
         """Return when the class of a flow is not held."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from gateway.backhaul.flow import MSS_BYTES, PACKET_BYTES
 from gateway.backhaul.sensing.capacity import CapacityMeter, LossMeter
 from gateway.backhaul.sensing.control import Controller, Heard, Limits, Pace
+from gateway.backhaul.sensing.crossed import Crossed
 from gateway.backhaul.sensing.delay import Queueing, RoundTrips
 from gateway.backhaul.sensing.figures import Estimate, LinkFigures, WayFigures
 from gateway.backhaul.sensing.samples import CounterSample, DelaySample, FlowSample, Sees, Way
@@ -49,7 +50,14 @@ class _Direction:
         )
         if queueing_s is not None:
             self.queueing = now_s, queueing_s
-        self.meter.feed(now_s, carried_bytes, queueing_s, self.controller.target_s)
+        self.meter.feed(now_s, carried_bytes, self.queueing_s(now_s), self.controller.target_s)
+
+    def queueing_s(self, now_s: float) -> float | None:
+        """Return how long the queue is, if it was heard as lately as it takes: a long queue is seldom heard of."""
+        if self.queueing is None:
+            return None
+        heard_s, queueing_s = self.queueing
+        return queueing_s if now_s - heard_s < HEARD_S_MAX + queueing_s else None
 
     def figures(self, now_s: float) -> WayFigures:
         known = WayFigures(self.meter.estimate(now_s), loss_ratio=self.losses.estimate(now_s))
@@ -79,6 +87,7 @@ class Measuring:
         self._told: list[DelaySample] = []
         self.ears: list[Callable[[], Iterable[DelaySample]]] = []  # other instruments, asked at each look
         self.carried = CounterSample(clock.now_s(), 0, 0)
+        self._crossed = Crossed()
 
     def hear(self, samples: Iterable[DelaySample]) -> None:
         """Take delays from another instrument."""
@@ -94,8 +103,11 @@ class Measuring:
 
     def queueing_s(self, way: Way) -> float | None:
         """Return how long the queue of a direction is, if that was heard lately."""
-        heard = self._ways[way].queueing
-        return heard[1] if heard is not None and self._clock.now_s() - heard[0] < HEARD_S_MAX else None
+        return self._ways[way].queueing_s(self._clock.now_s())
+
+    def round_trip_s(self, peer: str) -> float:
+        """Return a round trip to a peer through an empty link; that of the others, where it was not heard of."""
+        return self._queueing.base_s(peer, Sees.BOTH) or self.pace(Way.DOWN).base_s
 
     def one_way_s(self, way: Way) -> float | None:
         """Return the same, as one-way delays alone tell it."""
@@ -110,7 +122,10 @@ class Measuring:
     def count(self, used: dict[Way, int]) -> CounterSample:
         """Return what the interface has carried; without one to look at, what the box has used."""
         now_s = self._clock.now_s()
-        self.carried = self._counters() if self._counters else CounterSample(now_s, used[Way.DOWN], used[Way.UP])
+        self.carried = CounterSample(now_s, used[Way.DOWN], used[Way.UP])
+        if self._counters is not None:  # what the box used has crossed, were it by another interface
+            seen = self._counters()
+            self.carried = self._crossed.feed(now_s, seen, self.carried)
         rate_bps = max(self.pace(Way.DOWN).rate_bps, 1)
         patience_s = max(SILENCE_S, SILENCE_PACKETS * PACKET_BYTES * 8 / rate_bps)
         self._queueing.silence.feed(now_s, self.carried.down_bytes, patience_s)
@@ -138,6 +153,12 @@ class Measuring:
                 beside_s = self._beside_s(other, now_s, is_loaded=loaded[other])
                 heard = [each._replace(queueing_s=max(0.0, each.queueing_s - beside_s)) for each in both]
             direction.step(now_s, loads[way], carried[way], heard, base_s)
+
+    def begin_anew(self) -> None:
+        """Forget what was heard of delays: another link has taken over."""
+        self._queueing = Queueing()
+        self._received, self._sent = RoundTrips(receives=True), RoundTrips(receives=False)
+        self._told.clear()
 
     def forget(self, open_flows: Container[int]) -> None:
         """Forget the flows that are no longer open."""

@@ -131,6 +131,11 @@ class Steering:
         elif self.measures:
             await self._reading.take(number, size_bytes)
 
+    def holds_reading(self, number: int) -> bool:
+        """Say whether a flow must not be read from before its turn: what is read makes room for as much to come."""
+        flow = self.open.get(number)
+        return flow is not None and flow.window_bytes is not None and self._in_turns
+
     async def take_up(self, number: int, size_bytes: int) -> None:
         """Return when a flow may send so much."""
         if self.told is not None:
@@ -175,7 +180,8 @@ class Steering:
         now_s = self._clock.now_s()
         samples = self._flows.sample()
         before = self.measuring.carried
-        self._note_progress(samples, max(now_s - before.at_s, 0.001))
+        passed_s = max(now_s - before.at_s, 0.001)
+        self._note_progress(samples, passed_s)
         carried = self.measuring.count(self._used)
         if self.kernel_shapes and carried.down_bytes - before.down_bytes > PACKET_BYTES:
             self._moved_s = now_s
@@ -185,7 +191,7 @@ class Steering:
         if now_s - self._divided_s >= DIVIDE_EVERY_S and self.open:
             self._divide()
         if self._steers:
-            self._steer()
+            self._steer(passed_s)
 
     @property
     def _steers(self) -> bool:
@@ -219,7 +225,7 @@ class Steering:
             way: Load(used[way], in_turns[way], any(turns[way].waits(number) for number in self.open)) for way in Way
         }
 
-    def _steer(self) -> None:
+    def _steer(self, passed_s: float) -> None:
         """Give each connection its window and its pace, and those who wait their turns."""
         down, up = self.measuring.pace(Way.DOWN), self.measuring.pace(Way.UP)
         carrying = {number: each for number, each in self.open.items() if each.window_bytes is not None}
@@ -228,25 +234,39 @@ class Steering:
         coming_bytes = 0.0
         for number, flow in carrying.items():
             share_bps = max(int(flow.down_share_bps * scale), LEAST_BPS)
-            rtt_s = max(flow.rtt_s or 0.0, down.base_s)
+            rtt_s = self.measuring.round_trip_s(flow.peer)
             window = window_for(int(share_bps / WIRE_RATIO), rtt_s, down.target_s, MSS_BYTES, flow.owed_bytes)
             flow.window_bytes, flow.owed_bytes = window
             self._flows.clamp(number, window.size_bytes)
             self._flows.pace_up(number, max(int(flow.up_share_bps * PACED_RATIO), LEAST_BPS))
             if flow.moves:
-                coming_bytes += max(window.size_bytes - flow.unread_bytes, 0) // MSS_BYTES * PACKET_BYTES
+                coming_bytes += flow.offered_bytes // MSS_BYTES * PACKET_BYTES
         shares = {number: each.down_share_bps for number, each in carrying.items()}
-        self._reading.plan(down.window_bytes if self._in_turns else None, coming_bytes, shares)
+        more_bytes = down.rate_bps / 8 * passed_s * PACED_RATIO
+        self._reading.plan(down.window_bytes if self._in_turns else None, coming_bytes, shares, more_bytes)
         going_bytes = sum(each.going_bytes for each in carrying.values())
         shares = {number: each.up_share_bps for number, each in carrying.items()}
-        self._sending.plan(up.window_bytes, going_bytes * WIRE_RATIO, shares)
+        more_bytes = up.rate_bps / 8 * passed_s * PACED_RATIO
+        self._sending.plan(up.window_bytes, going_bytes * WIRE_RATIO, shares, more_bytes)
 
     def _divide(self) -> None:
-        self._divided_s = self._clock.now_s()
+        now_s = self._clock.now_s()
+        passed_s, self._divided_s = min(now_s - self._divided_s, 1.0), now_s
         for way in Way:
             whole_bps = self.whole_bps(way)
-            for number, share_bps in divide(whole_bps, self._claims(way, whole_bps), self.policy, way).items():
+            claims = self._claims(way, whole_bps)
+            shares = divide(whole_bps, claims, self.policy, way)
+            for number, share_bps in shares.items():
                 self.open[number].share(way, share_bps)
+            if way is Way.DOWN and self._steers:
+                self._even([self.open[each.flow] for each in claims if each.demand_bps is None], passed_s)
+
+    def _even(self, hungry: Sequence[Flow], passed_s: float) -> None:
+        """Give those who got less than their share so far somewhat more of it: windows are whole segments."""
+        total_bps = sum(each.down_share_bps for each in hungry)
+        scale = sum(each.down_rate_bps for each in hungry) / total_bps if total_bps else 0.0
+        for flow in hungry:
+            flow.even(scale, passed_s)
 
     def _claims(self, way: Way, whole_bps: int) -> list[Claim]:
         """Return all claims on a told capacity; on a measured rate, which is what calls leave, those of the others."""

@@ -117,7 +117,9 @@ class DemoWorld:
                 await self._link.expose(LOOPBACK, self._ports["door"], self._ports["far door"])
                 beyond_sites = DemoInternet(self._link, hosts, PublicDialer())
                 beyond_proxy = DemoInternet(self._link, {SITE: hosts[SITE]}, PublicDialer())
-                world = World(beyond_sites, beyond_proxy, self._link, self._link.carrier, self._trial)
+                world = World(
+                    beyond_sites, beyond_proxy, self._link, self._link.carrier, self._trial, by_interface=False
+                )
                 self._box = Box(self._settings, world, admin_routes=[web.post("/demo/link", self._change_link)])
                 await self._make_people()
                 await self._box.run(stop, on_ready)

@@ -1,7 +1,8 @@
-"""How many answers one source gets, and all together. Pure.
+"""How many answers one source gets, one box, and all together. Pure.
 
-A bucket a source, and one for all; the oldest sources are forgotten at the limit, so that who invents addresses fills
-nothing. An IPv6 source is its /64: that is what one customer has (RFC 6177 §2).
+A bucket a source, one a box, and one for all; the oldest sources are forgotten at the limit, so that who invents
+addresses fills nothing. Who sends one box's caught request again from many of them takes that box's answers only. An
+IPv6 source is its /64: that is what one customer has (RFC 6177 §2).
 """
 
 from collections import OrderedDict
@@ -29,16 +30,17 @@ class Rate:
 
 
 class Rates:
-    """The limits of every source, and of all together."""
+    """The limits of every source, of every box (as many there are keys), and of all together."""
 
     def __init__(self, *, per_source_hz: float, total_hz: float, sources_max: int, now_s: float) -> None:
         self._per_source_hz = per_source_hz
         self._sources_max = sources_max
         self._total = Rate(total_hz, now_s)
         self._sources: OrderedDict[str, Rate] = OrderedDict()
+        self._boxes: dict[int, Rate] = {}
 
-    def allows(self, source: str, now_s: float) -> bool:
-        """Say whether this source gets one more, and count it if so."""
+    def allows(self, source: str, box: int, now_s: float) -> bool:
+        """Say whether this source gets one more for this box, and count it if so."""
         rate = self._sources.get(source)
         if rate is None:
             rate = self._sources[source] = Rate(self._per_source_hz, now_s)
@@ -46,7 +48,8 @@ class Rates:
                 self._sources.popitem(last=False)
         else:
             self._sources.move_to_end(source)
-        return rate.allows(now_s) and self._total.allows(now_s)
+        of_box = self._boxes.get(box) or self._boxes.setdefault(box, Rate(self._per_source_hz, now_s))
+        return rate.allows(now_s) and of_box.allows(now_s) and self._total.allows(now_s)
 
     def __len__(self) -> int:
         return len(self._sources)

@@ -24,6 +24,7 @@ from gateway.units import Address
 REPORT_S = 600.0
 BATCH_MAX = 256  # then others have their turn in the loop
 RECEIVE_BUFFER_BYTES = 1 << 20
+WAITED_NS_MAX = 100_000_000  # a longer wait is a clock that was set: no box must take that for a queue
 
 _log = structlog.get_logger("reflector")
 
@@ -127,11 +128,11 @@ class Reflector:
                 return
             except OSError:  # an ICMP error of an answer that found nobody
                 continue
-            came_us = raw_us() - age_ns(ancillary, wall_ns()) // 1000
+            came_us = raw_us() - age_ns(ancillary, wall_ns(), WAITED_NS_MAX) // 1000
             key = asking(datagram, self._keys)
             if key is None:
                 self._untrue += 1
-            elif not self._rates.allows(source_of(peer[0]), self._clock.now_s()):
+            elif not self._rates.allows(source_of(peer[0]), key.id, self._clock.now_s()):
                 self._over_limit += 1
             else:
                 self._answer(sock, answer(key, datagram, came_us, raw_us() - came_us), peer)

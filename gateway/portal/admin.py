@@ -10,6 +10,7 @@ Source: RFC 9110 §15.5.20 (421), Fetch §4.8 (preflight), OWASP ASVS 5.0 §3.5.
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from functools import partial
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -96,17 +97,17 @@ class AdminDesk:
         return _json({"ready": ready, "parts": parts}, status=200 if ready else 503)
 
     async def _status(self, request: web.Request) -> web.StreamResponse:
-        status = self._view.link()
+        tag, status = apology.language_of(request), self._view.link()
         return _json(
             {
                 "version": __version__,
-                "parts": self._parts(apology.language_of(request)),
+                "parts": self._parts(tag),
                 "link": {
                     "state": status.state.value,
                     "told_by": status.told_by,
                     "capacity": plain(status.capacity),
                     "moved": plain({each.value: moved for each, moved in self._view.moved().items()}),
-                    **link_document(self._view.watch()),
+                    **link_document(self._view.watch(), partial(translate, tag)),
                 },
                 "web": plain(self._view.web()),
                 "market": plain(self._view.market()),

@@ -18,6 +18,7 @@ from gateway import __version__
 from gateway.backhaul.account.history_rings import CELL_S, CELLS, Series, Span
 from gateway.backhaul.account.history_summary import summary
 from gateway.backhaul.sharing.classes import TrafficClass
+from gateway.backhaul.ways.modem_view import NO_MODEM
 from gateway.errors import N_, BadRequest, NoCapacity, NotFound
 from gateway.languages import LANGUAGES, language, translate
 from gateway.portal import apology, link_shown
@@ -96,6 +97,10 @@ class LinkDesk:
                 classes=[(each.value, words) for each, words in link_shown.CLASS_WORDS.items()],
                 tenants=list(watch.tenants()) if watch else [],
                 allowance=watch.allowance() if watch else None,
+                ways=list(watch.ways()) if watch else [],
+                watches_modems=watch.watches_modems() if watch else False,
+                no_modem=translate(tag, NO_MODEM),
+                cannot=[translate(tag, each.words) % each.values for each in watch.cannot()] if watch else [],
                 paused_s=watch.bulk_paused_s() if watch else 0.0,
                 pause_s=PAUSE_S,
             )
@@ -192,6 +197,7 @@ class LinkDesk:
         figures, history = watch.figures(), watch.history
         yield from link_shown.figures_shown(say, written, figures)
         yield from link_shown.use_shown(say, written, history.latest, history.latest_lasted_s)
+        yield from link_shown.ways_shown(say, written, watch.ways())
         yield from link_shown.budget_shown(say, written, watch.calls(), watch.call_budget())
         allowance, saved = watch.allowance(), watch.saved()
         if allowance is not None:

@@ -6,7 +6,7 @@ second, as Prometheus has base units; JSON keeps the box's own.
 Source: https://prometheus.io/docs/practices/naming/.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
@@ -42,8 +42,8 @@ def link_metrics(view: BoxView) -> Iterator[Metric]:
     yield moved
 
 
-def link_document(watch: LinkWatch | None) -> dict[str, object]:
-    """Return what is known of the link as JSON has it, beside its state."""
+def link_document(watch: LinkWatch | None, say: Callable[[str], str]) -> dict[str, object]:
+    """Return what is known of the link as JSON has it, beside its state; sentences are in the reader's language."""
     if watch is None:
         return {}
     return {
@@ -55,6 +55,9 @@ def link_document(watch: LinkWatch | None) -> dict[str, object]:
         "bulk_paused_s": watch.bulk_paused_s(),
         "allowance": plain(watch.allowance()),
         "saved": plain(watch.saved()),
+        "ways": plain(watch.ways()),
+        "cannot": [say(each.words) % each.values for each in watch.cannot()],
+        "instruments": plain(watch.instruments()),
     }
 
 

@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from gateway.backhaul.account.history_cells import CLASSES, Cell, Sample, WayCell
 from gateway.backhaul.link import Budget
 from gateway.backhaul.sensing.figures import Estimate, LinkFigures, WayFigures
+from gateway.backhaul.sensing.state import LinkState
 from gateway.backhaul.sharing.classes import TrafficClass
+from gateway.backhaul.ways.modem_view import REGISTRATION_WORDS, SIGNAL_WORDS, ModemView
 from gateway.errors import N_
 from gateway.portal.formats import Formats
-from gateway.portal.view import Allowance, Saved
+from gateway.portal.view import Allowance, Saved, WayOut
 
 Say = Callable[[str], str]
 NONE = "–"
@@ -23,6 +25,11 @@ CLASS_WORDS = {
     TrafficClass.INTERACTIVE: N_("Orders and messages"),
     TrafficClass.WEB: N_("Pages"),
     TrafficClass.BULK: N_("Background"),
+}
+_WAY_WORDS = {
+    LinkState.UP: N_("works"),
+    LinkState.DEGRADED: N_("slow to answer"),
+    LinkState.DOWN: N_("carries nothing"),
 }
 Row = list[float | int | None]
 
@@ -89,6 +96,27 @@ def saved_shown(say: Say, formats: Formats, saved: Saved) -> Iterator[tuple[str,
     else:
         price = formats.money(saved.price_minor, saved.currency)
         yield "saved.price", say(N_("They would have cost %(price)s.")) % {"price": price}
+
+
+def ways_shown(say: Say, formats: Formats, ways: Sequence[WayOut]) -> Iterator[tuple[str, str]]:
+    """Yield how each link is, what it carried this month, and what its modem says."""
+    for number, way in enumerate(ways):
+        words = [say(_WAY_WORDS[way.state])]
+        words += [say(N_("in use"))] if way.active and len(ways) > 1 else []
+        words += [say(N_("its month's data is used up"))] if way.spent else []
+        yield f"way.{number}.state", ", ".join(words)
+        yield f"way.{number}.used", formats.size(way.month_bytes) if way.month_bytes is not None else NONE
+        yield f"way.{number}.modem", modem_words(say, formats, way.modem) if way.modem is not None else NONE
+
+
+def modem_words(say: Say, formats: Formats, modem: ModemView) -> str:
+    """Return what a modem says, in a line."""
+    told = [modem.technology] if modem.technology else []
+    told.append(say(N_("signal: %(how)s")) % {"how": say(SIGNAL_WORDS[modem.signal])})
+    radio = (("RSRP", modem.rsrp_dbm, "dBm"), ("RSRQ", modem.rsrq_db, "dB"), ("SINR", modem.sinr_db, "dB"))
+    told += [f"{name} {formats.figure(value)}\u00a0{unit}" for name, value, unit in radio if value is not None]
+    told += [] if modem.connected else [say(N_("not connected"))]
+    return ", ".join(told) + ". " + say(REGISTRATION_WORDS[modem.registration])
 
 
 def span_shown(formats: Formats, whole: Cell | None) -> Iterator[tuple[str, str]]:

@@ -3,8 +3,8 @@
 Whoever puts the box together (`gateway.app`) hands in what fits these; a test hands in what it likes.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from aiohttp import web
@@ -12,7 +12,9 @@ from aiohttp import web
 from gateway.backhaul.account.history import History
 from gateway.backhaul.link import Budget, LinkStatus, Moved
 from gateway.backhaul.sensing.figures import LinkFigures
+from gateway.backhaul.sensing.state import LinkState
 from gateway.backhaul.sharing.classes import TrafficClass
+from gateway.backhaul.ways.modem_view import ModemView
 from gateway.market.order import Order
 from gateway.market.records import OrderView, Recorded
 from gateway.portal.order_form import Article
@@ -138,12 +140,35 @@ class Saved:
     currency: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """Something to say: a message id, and the values of its places."""
+
+    words: str
+    values: Mapping[str, int | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class WayOut:
+    """One of the village's links; its name is empty where there is one only."""
+
+    name: str
+    interface: str | None
+    active: bool
+    spent: bool  # its month's data
+    state: LinkState
+    told_by: str
+    month_bytes: int | None = None  # carried, both ways
+    modem: ModemView | None = None
+
+
 class LinkWatch(Protocol):
     """What is known and kept of the link beyond its state: asked for at each look, so each answers at once.
 
     `calls` counts the consultations that are open; `call_budget` is what each has, or the next would get. `tenants` are
     this month's, without names where there is one only. `pause_bulk` holds the bulk class back for so many seconds from
-    now, 0 lets it go on at once; it ends by itself. `probes_bytes` is what measuring has cost since the start.
+    now, 0 lets it go on at once; it ends by itself. `probes_bytes` is what measuring has cost since the start. `cannot`
+    says what the box cannot do as it stands; `instruments` are the records of what measures and shapes, by name.
     """
 
     @property
@@ -154,6 +179,10 @@ class LinkWatch(Protocol):
     def tenants(self) -> Sequence[TenantUse]: ...
     def allowance(self) -> Allowance | None: ...
     def saved(self) -> Saved | None: ...
+    def ways(self) -> Sequence[WayOut]: ...
+    def watches_modems(self) -> bool: ...
+    def cannot(self) -> Iterable[Sentence]: ...
+    def instruments(self) -> Mapping[str, object]: ...
     def probes_bytes(self) -> int: ...
     def bulk_paused_s(self) -> float: ...
     def pause_bulk(self, seconds: float) -> None: ...

@@ -14,6 +14,8 @@ import errno
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import cast
 
 from aiohttp import web
 
@@ -148,7 +150,12 @@ class Tunnels:
             with self._backhaul.share(TrafficClass.WEB, device) as share, _carried_by(share, far.sock):
                 async with asyncio.timeout(self._idle_s) as idle, asyncio.TaskGroup() as ways:
                     self._open.add(idle)
-                    down = _Way(idle, self._idle_s, share.coming_down, came)
+                    down = _Way(
+                        idle,
+                        self._idle_s,
+                        partial(share.coming_down, source=cast("asyncio.Transport", far.writer.transport)),
+                        came,
+                    )
                     up = _Way(idle, self._idle_s, share.going_up, went)
                     ways.create_task(down.carry(far.reader, near.writer), name="tunnel down")
                     ways.create_task(up.carry(near.reader, far.writer), name="tunnel up")

@@ -367,8 +367,14 @@ async def world(
     proxy = Listener(
         "proxy", Address("127.0.0.1", 0), room.doors.proxy, plain, limits=small, early=room.proxy_early.answer
     )
-    quick = {"CARRIER_POLL_S": 0.01, "WAVE_S": 0.01, "JUDGE_S": 0.01, "STALL_ANSWER_S": 0.0, "ANSWER_S": 0.0}
-    with patch.multiple("gateway.backhaul.sensing.watch", **quick):  # the hand clock stands still
+    watch = "gateway.backhaul.sensing.watch"
+    with (
+        patch(f"{watch}.CARRIER_POLL_S", 0.01),
+        patch(f"{watch}.WAVE_S", 0.01),
+        patch(f"{watch}.JUDGE_S", 0.01),
+        patch(f"{watch}.STALL_ANSWER_S", 0.0),  # the hand clock stands still
+        patch(f"{watch}.ANSWER_S", 0.0),
+    ):
         async with asyncio.TaskGroup() as tasks:
             watching = tasks.create_task(backhaul.run())
             await room.start()

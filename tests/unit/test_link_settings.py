@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.backhaul.sharing.policy import Policy
+from gateway.plan import in_plain_words
 from gateway.settings import Settings
 from gateway.settings_file import Fault, parse
 
@@ -114,3 +115,53 @@ def test_what_is_guaranteed_in_all_may_be_more_than_the_link_carries() -> None:
 def test_the_number_of_tenants_has_a_limit() -> None:
     many = "".join(f'[[tenants]]\nname = "t{n}"\nnetworks = ["10.{n}.0.0/16"]\n' for n in range(65))
     assert set(faults(many)) == {"tenants"}
+
+
+@pytest.mark.parametrize(
+    ("more", "key"),
+    [
+        ('[probe]\nreflector = "hub.example.org:8445"', "probe.key_file"),
+        ('[probe]\nkey_file = "echo"', "probe.reflector"),
+        ('[probe]\nreflector = "hub.example.org:8445"\nkey_file = "echo"\nping = "192.0.2.1"', "probe.ping"),
+        (TWO + "[allowance.tenants]\nmuseo = 5000000", "allowance.tenants"),
+        ("[allowance]\ntenants = { escuela = 5000000 }", "allowance.tenants"),
+        ("[clinic]\nvideo_bps_max = 3000000", "clinic.video_bps_max"),
+        ("[sharing]\ncall_bps_max = 200000", "sharing.call_bps_max"),
+        (
+            '[radius]\nserver = "192.0.2.1"\nsecret = "0123456789abcdef"\nsecret_file = "radius"',
+            "radius.secret_file",
+        ),
+        (
+            '[backhaul]\ninterface = "wwan0"\n'
+            '[[links]]\nname = "uno"\ninterface = "wwan0"\n[[links]]\nname = "dos"\ninterface = "sat0"',
+            "backhaul.interface",
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_told(more: str, key: str) -> None:
+    found = faults(more)
+    assert set(found) == {key}
+    assert found[key].allowed
+
+
+def test_the_plan_tells_what_is_set_of_the_link() -> None:
+    more = (
+        "[backhaul]\ndown_bps = 100000\nup_bps = 100000\n"
+        '[probe]\nping = "192.0.2.1"\n'
+        "[allowance]\nsize_bytes = 50000000000\ntenants = { escuela = 5000000 }\nbulk_hours = ['22:00-05:00']\n"
+        '[radius]\nserver = "192.0.2.10"\nsecret = "0123456789abcdef"\n'
+    )
+    said = "\n".join(message % values for message, values in in_plain_words(settings(more + TWO)))
+    for text in (
+        "pings of 192.0.2.1",
+        "among: coop-norte (3), escuela (1)",
+        "guaranteed more than the link is taken to carry: 500 kbit/s of 100 kbit/s",
+        "Up to 50 GB may cross the link each month, from day 1 on",
+        "Of that, escuela may use 5 MB.",
+        "moves at 22:00-05:00 only",
+        "kept for 13 months",
+        "RADIUS server at 192.0.2.10:1813",
+    ):
+        assert text in said, text
+    assert said.count("guaranteed more") == 1
+    assert "the box measures it" in "\n".join(message for message, _ in in_plain_words(settings("")))

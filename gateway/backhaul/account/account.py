@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -89,6 +90,7 @@ class Account:
         self._thread: ThreadPoolExecutor | None = None
         self._ledger: Ledger | None = None
         self._statistics = AccountStatistics()
+        self._failure: tuple[str, int | None] | None = None  # that was said
 
     def count(
         self,
@@ -260,6 +262,7 @@ class Account:
     def _learn(self, records: int = 0) -> None:
         """Take note of where the ledger stands."""
         if self._ledger is not None:
+            self._failure = None
             told = self._statistics
             sequence, put_aside = self._ledger.end.sequence, self._ledger.put_aside
             self._statistics = replace(told, records=told.records + records, sequence=sequence, put_aside=put_aside)
@@ -288,7 +291,10 @@ class Account:
         if ledger is not None and self._thread is not None:
             self._thread.submit(ledger.tables.close)
         self._statistics = replace(self._statistics, failures=self._statistics.failures + 1)
-        _log.error("account.failed", error=type(exc).__name__, code=getattr(exc, "sqlite_errorcode", None))
+        failure = type(exc).__name__, getattr(exc, "sqlite_errorcode", None)
+        if failure != self._failure:  # a disk that fails is asked again each second, and said once
+            self._failure = failure
+            _log.error("account.failed", error=failure[0], code=failure[1])
 
     async def _in_thread(self, work: Callable[[], _T]) -> _T:
         if self._thread is None:
@@ -297,5 +303,5 @@ class Account:
 
 
 def _page(ledger: Ledger, first: int, last: int) -> list[UsageRecord]:
-    found = ledger.tables.records(first, min(last, first + PAGE_ROWS - 1))
-    return [record for record in found if record is not None]
+    found = ledger.tables.records(first, last)  # the first of them may have grown too old meanwhile
+    return [record for record in islice(found, PAGE_ROWS) if record is not None]

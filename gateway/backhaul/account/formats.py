@@ -71,7 +71,7 @@ def read(lines: Iterable[str]) -> Iterator[UsageRecord | None]:
     names = first.strip().split(",")
     if not first.strip():
         return
-    if set(COLUMNS) - set(names):
+    if sorted(names) != sorted(COLUMNS):  # no hash covers what is more
         yield None
         return
     for line in bounded:
@@ -102,7 +102,9 @@ def _from_csv(names: list[str], line: str) -> UsageRecord | None:
 
 def _from_json(line: str) -> UsageRecord | None:
     try:
-        found = json.loads(line)
+        found = json.loads(line, object_pairs_hook=tuple)
     except (ValueError, RecursionError):
         return None
-    return UsageRecord.read(found) if isinstance(found, dict) else None
+    if not isinstance(found, tuple) or sorted(name for name, _ in found) != sorted(COLUMNS):
+        return None  # each once, and no more: no hash covers it
+    return UsageRecord.read(dict(found))

@@ -134,7 +134,7 @@ class Ledger:
             self.tables.keep_state("open", None)
             self.tables.keep_state("chain", _chain(end, epoch, span.end_s, interval.token, closed))
             if keep_from_s is not None:
-                self._drop_old(keep_from_s, DROPPED_A_RECORD * len(interval.figures))
+                self._drop_old(keep_from_s, span.end_s, DROPPED_A_RECORD * len(interval.figures))
         self._end, self._closed, self._epoch = end, closed, epoch
         self._last_end_s, self._last_token, self._open = span.end_s, interval.token, None
 
@@ -150,8 +150,8 @@ class Ledger:
             clock_epoch=epoch,
         )
 
-    def _drop_old(self, keep_from_s: int, records_max: int) -> None:
-        dropped = self.tables.drop_before(keep_from_s, records_max)
+    def _drop_old(self, keep_from_s: int, now_s: int, records_max: int) -> None:
+        dropped = self.tables.drop_before(keep_from_s, now_s, records_max)
         if dropped is not None:
             self.tables.keep_state("anchor", asdict(dropped))
 
@@ -180,7 +180,12 @@ class Ledger:
 
 def closed(tables: Tables, from_s: int, to_s: int, after: int = -1) -> tuple[Figures, ...]:
     """Return what each tenant moved in closed intervals that began in a time, in records after a number."""
-    return summed(record.figures for record in tables.between(from_s, to_s, after))
+    return tuple(
+        Figures(
+            tenant, tuple(Carried(*carried[at : at + 3]) for at in range(0, len(carried), 3)), busy, congested, devices
+        )
+        for tenant, devices, (busy, congested, *carried) in tables.sums(from_s, to_s, after)
+    )
 
 
 def totals(tables: Tables, from_s: int, to_s: int) -> list[Total]:

@@ -26,6 +26,7 @@ TEXT_CHARS_MAX = 200
 
 _BYTES = tuple(f"{each.value}_{name}" for each in TrafficClass for name in Carried._fields)
 _NUMBERS = ("seconds", "clock_epoch", "busy_minutes", "congested_minutes", "devices", *_BYTES)
+SUMMED = ("busy_minutes", "congested_minutes", *_BYTES)  # what adds up over intervals
 _TEXTS = ("chain", "box", "tenant", "start", "end", "clock_state")
 COLUMNS = (
     "sequence",
@@ -221,4 +222,5 @@ def _number(value: object) -> int:
 def _text(value: object) -> str:
     if not isinstance(value, str) or len(value) > TEXT_CHARS_MAX:
         raise ValueError("not a short text")
+    value.encode()  # JSON can name half a character, of which no hash can be made
     return value

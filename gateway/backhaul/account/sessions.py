@@ -135,7 +135,7 @@ def attributes(report: Report, box: str, wall_s: float) -> list[tuple[str, int |
         ("Acct-Session-Id", report.session_id),
         ("Acct-Delay-Time", _delay_s(report, wall_s)),
     ]
-    if clock_state(report.event_wall_s) == "trusted":
+    if clock_state(report.event_wall_s) == "trusted" and report.event_wall_s < WORD:  # until 2106
         made.append(("Event-Timestamp", report.event_wall_s))
     if report.status is Status.ON:
         return made

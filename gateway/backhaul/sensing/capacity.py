@@ -9,6 +9,8 @@ from collections import deque
 from gateway.backhaul.sensing.figures import Estimate
 
 OVER_S = 0.6  # what comes out is measured over this: ten frames of a call, several turns of a radio
+GAP_S_MAX = 1.0  # nobody looked for longer: what came out meanwhile is no rate
+CAME_BYTES_MIN = 3_000  # two packets
 FULL_RATIO = 0.5  # of the target queue: with so much of it the link is full
 FALL_S, RISE_S = 0.5, 2.0  # within which the figure follows
 SURE_AFTER_S = 3.0  # of a full link
@@ -29,6 +31,8 @@ class CapacityMeter:
     def feed(self, now_s: float, carried_bytes: int, queueing_s: float | None, target_s: float) -> None:
         """Take all that was carried since the start, and how long the queue is."""
         carried = self._carried
+        if carried and not (now_s - carried[-1][0] <= GAP_S_MAX and carried_bytes >= carried[-1][1]):
+            carried.clear()
         carried.append((now_s, carried_bytes))
         while len(carried) > 2 and carried[1][0] <= now_s - OVER_S:
             carried.popleft()
@@ -37,6 +41,8 @@ class CapacityMeter:
             return
         out_bps = (carried_bytes - carried[0][1]) * 8 / over_s
         passed_s = now_s - carried[-2][0]
+        if carried[-1][1] - carried[0][1] < CAME_BYTES_MIN:
+            return  # a radio that is silent carries nothing now, and as much as before when it is back
         if queueing_s is not None and queueing_s >= FULL_RATIO * target_s:
             self._follow(out_bps, passed_s)
             self._full_s = min(self._full_s + passed_s, SURE_AFTER_S)

@@ -14,7 +14,8 @@ few milliseconds to be kept busy, a radio more.
 Every so often the window is drawn in for a round trip, so that the base delay is seen again.
 
 Source: D. Wei, C. Jin, S. Low, S. Hegde, "FAST TCP", IEEE/ACM ToN 14(6), 2006, eq. 5; N. Cardwell et al., "BBR", ACM
-Queue 14(5), 2016 (ProbeRTT); RFC 9840 (rLEDBAT: a receiver's window as the lever). Constants: replays of LTE traces, 2026-11.
+Queue 14(5), 2016 (ProbeRTT); RFC 9840 (rLEDBAT: a receiver's window as the lever). Constants: replays of LTE traces,
+2026-11.
 """
 
 from collections import deque
@@ -32,6 +33,11 @@ PACKETS_S_MAX = 0.024  # the rate may be a part of the link's alone
 TARGET_S_STEADY = 0.006
 TARGET_PER_VARIATION = 0.3
 VARIATION_S = 4.0  # over which the variation of the queueing delay is smoothed
+SAME_OVER_S = 1.5  # a queue that is the same for so long,
+SAME_WITHIN_S = 0.012  # but for two packets' time at 2 Mbit/s,
+LESS_RATIO = 0.6  # while so much less is taken, is none of ours
+OTHERS_S_MAX = 0.2  # a longer one is that of somebody who does not yield
+VARIES_S_MAX = 0.2  # a longer queue is a fall of the link, not the way of its radio
 HEARD_S = 0.04  # what was heard so lately counts
 USED_RATIO = 0.6  # of the rate that must be used for it to rise
 USED_S = 0.5  # over which use is measured
@@ -80,6 +86,8 @@ class Controller:
         self._used: deque[tuple[float, int]] = deque()
         self._recent: deque[tuple[float, float]] = deque()
         self._heard_s: float | None = None
+        self._seen: deque[tuple[float, float, float]] = deque()  # when, how long a queue, at what rate
+        self._others_s = 0.0
         self._mean_s = 0.0
         self._variation_s = 0.0
         self._base_s = 0.04
@@ -121,7 +129,7 @@ class Controller:
             return None
         passed_s = min(now_s - self._heard_s, self._base_s) if self._heard_s is not None else 0.0
         self._heard_s = now_s
-        queueing_s = self._queueing_s(now_s, heard, in_turns=in_turns)
+        queueing_s = self._ours_s(now_s, self._queueing_s(now_s, heard, in_turns=in_turns))
         if base_s is not None:
             self._base_s = min(max(base_s, BASE_S_MIN), BASE_S_MAX)
         self._learn_variation(queueing_s, passed_s)
@@ -148,6 +156,20 @@ class Controller:
         counting = sorted(each.queueing_s for each in heard) if in_turns else sorted(each for _, each in recent)
         return counting[len(counting) // 2 if in_turns else len(counting) // 4]
 
+    def _ours_s(self, now_s: float, queueing_s: float) -> float:
+        """Return what of a queue may be the box's own: what stays the same while it takes much less is a longer way."""
+        self._others_s = min(self._others_s, queueing_s)
+        seen = self._seen
+        seen.append((now_s, queueing_s, self._rate_bps))
+        while seen[0][0] < now_s - SAME_OVER_S:
+            seen.popleft()
+        takes_less = self._rate_bps < LESS_RATIO * seen[0][2] and now_s - seen[0][0] > 0.9 * SAME_OVER_S
+        if takes_less and self.target_s < queueing_s < OTHERS_S_MAX:
+            least_s, most_s = min(each[1] for each in seen), max(each[1] for each in seen)
+            if most_s - least_s < SAME_WITHIN_S:
+                self._others_s = least_s
+        return queueing_s - self._others_s
+
     def _measure_use(self, now_s: float, used_bytes: int) -> float:
         used = self._used
         used.append((now_s, used_bytes))
@@ -158,8 +180,9 @@ class Controller:
 
     def _learn_variation(self, queueing_s: float, passed_s: float) -> None:
         weight = min(1.0, passed_s / VARIATION_S)
-        self._mean_s += (queueing_s - self._mean_s) * weight
-        self._variation_s += (abs(queueing_s - self._mean_s) - self._variation_s) * weight
+        counted_s = min(queueing_s, VARIES_S_MAX)
+        self._mean_s += (counted_s - self._mean_s) * weight
+        self._variation_s += (abs(counted_s - self._mean_s) - self._variation_s) * weight
 
     def _maybe_drain(self, now_s: float, queueing_s: float) -> None:
         if self._seen_base_s is None or queueing_s <= NEAR_BASE_S:

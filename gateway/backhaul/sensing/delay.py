@@ -22,22 +22,24 @@ STEPS_MAX = 8  # smoothing that old leaves two thirds of the newest: nothing is 
 
 
 class BaseDelay:
-    """The least delay a path showed in the last half minute."""
+    """The least delay a path showed in the last half minute; time without a sample, as in an outage, does not count."""
 
     def __init__(self) -> None:
-        self._minima: deque[tuple[int, float]] = deque()  # of each span, newest last
+        self._minima: deque[tuple[int, float]] = deque(maxlen=SPANS)  # of each span that had a sample, newest last
 
     def feed(self, at_s: float, delay_s: float) -> float:
         """Take a delay; returns the base delay."""
         span = int(at_s // SPAN_S)
         minima = self._minima
-        while minima and minima[0][0] <= span - SPANS:
-            minima.popleft()
         if not minima or minima[-1][0] < span:
             minima.append((span, delay_s))
         elif delay_s < minima[-1][1]:
             minima[-1] = (span, delay_s)
-        return min(least for _, least in minima)
+        return self.least_s()
+
+    def least_s(self) -> float:
+        """Return it, once there was a delay."""
+        return min(least for _, least in self._minima)
 
 
 class Silence:
@@ -73,6 +75,11 @@ class Queueing:
     def __init__(self) -> None:
         self._paths: dict[tuple[str, Sees], BaseDelay] = {}
         self.silence = Silence()
+
+    def base_s(self, path: str, sees: Sees) -> float | None:
+        """Return the base delay of a path, if it was heard of."""
+        base = self._paths.get((path, sees))
+        return base.least_s() if base is not None else None
 
     def feed(self, sample: DelaySample) -> tuple[float, float]:
         """Take a sample; returns its queueing and its base delay, in seconds."""

@@ -15,7 +15,7 @@ answer of yesterday fits no request of today, and who has no key can neither ask
 import hmac
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.backhaul.sensing.samples import DelaySample, Sees
 
@@ -36,7 +36,7 @@ class EchoKey:
     """What a box and the far end share; `id` says which box asks."""
 
     id: int
-    secret: bytes
+    secret: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

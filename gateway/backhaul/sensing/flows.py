@@ -56,7 +56,7 @@ UNPACED = -1  # in SO_MAX_PACING_RATE, which is in bytes a second
 
 # linux/tcp.h: rcv_ssthresh, rtt; rcv_rtt; total_retrans; bytes_acked, bytes_received; notsent_bytes, min_rtt,
 # data_segs_in, data_segs_out; bytes_sent, bytes_retrans
-_INFO = struct.Struct("=64xII20xI4xI16xQQ8xIIII40xQQ")
+_INFO = struct.Struct("=64xII20xI4xI16xQQ8xIIII40xQQ16xI")
 _NEVER = (1 << 32) - 1  # min_rtt before it was measured
 _TCP, _TCP_INFO = socket.IPPROTO_TCP, socket.TCP_INFO
 _unread = array("i", [0])  # what the kernel writes to, once a sample
@@ -82,7 +82,7 @@ class OwnSocket(socket.socket):
     window_bytes: int | None = None  # the clamp in force; None: the kernel's own window
     room_bytes = 0  # the receive buffer that was asked for
     received_bytes = 0
-    paced = False
+    paced = UNPACED
     peer = ""
 
 
@@ -184,9 +184,9 @@ class Flows:
     def pace_up(self, flow: int, rate_bps: int | None) -> None:
         """Let the kernel send a flow at no more than this rate of IP packets."""
         sock = self._carrying.get(flow)
-        if sock is not None and (sock.paced or rate_bps is not None):
-            sock.paced = rate_bps is not None
-            rate = UNPACED if rate_bps is None else min(max(rate_bps // 8, 1), PACE_MAX)
+        rate = UNPACED if rate_bps is None else min(max(rate_bps // 8, 1), PACE_MAX)
+        if sock is not None and rate != sock.paced:
+            sock.paced = rate
             _set(sock, socket.SOL_SOCKET, SO_MAX_PACING_RATE, rate)
 
     def sample(self) -> list[FlowSample]:
@@ -220,7 +220,9 @@ def _make_room(sock: OwnSocket, window_bytes: int) -> None:
 
 def _sample(at_s: float, flow: int, sock: OwnSocket) -> FlowSample:
     told = sock.getsockopt(_TCP, _TCP_INFO, _INFO.size)
-    window, rtt, rcv_rtt, again, acked, received, notsent, min_rtt, came, went, sent, sent_again = _INFO.unpack(told)
+    window, rtt, rcv_rtt, again, acked, received, notsent, min_rtt, came, went, sent, sent_again, offered = (
+        _INFO.unpack(told)
+    )
     if sock.window_bytes is not None and window > sock.window_bytes:
         _set(sock, _TCP, TCP_WINDOW_CLAMP, sock.window_bytes)
     ioctl(sock, FIONREAD, _unread)
@@ -233,6 +235,7 @@ def _sample(at_s: float, flow: int, sock: OwnSocket) -> FlowSample:
         received,
         acked,
         _unread[0],
+        offered,
         max(0, unsent),  # the SYN was acknowledged as a byte
         rcv_rtt * 1e-6 if rcv_rtt else None,
         rtt * 1e-6 if rtt else None,

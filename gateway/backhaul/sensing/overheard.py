@@ -4,7 +4,8 @@ Down: when a segment came, less its sender's timestamp. Up: the far end's timest
 one of ours, less when ours left by this interface (so the village's Wi-Fi is not in it). Of the second the least of a
 few is taken, for the far end may wait before it answers. Each flow is a path of its own, for each sender has its own
 clock; its zero is set so that its first delays are what others show at that moment, and is void when the two clocks'
-bounds exclude each other. A sender's tick is told from how its timestamps advance; where that is not 1 µs, 1 ms or
+bounds exclude each other. A sender whose timestamps nothing vouches for, because it echoes none of ours, is not heard:
+it could make up any delay. A sender's tick is told from how its timestamps advance; where that is not 1 µs, 1 ms or
 4 ms, the flow is not listened to. Where the operator splits connections, its machine is the far end: just the link.
 
 Source: RFC 7323 §3.2 and §4.3, RFC 9840 §4.2, K. Nichols' pping (2017).
@@ -29,6 +30,7 @@ SETTLING = 5  # delays that a zero is set from
 UP_EACH = 3  # answers of which the least tells the way up
 UP_WITHIN_S = 0.5
 UP_AFTER_S = 0.1
+VOUCHED_S = 1.0  # an echo of ours bounds the sender's clock for so long
 FAULTS_MAX = 3  # then its tick is not what it was taken for
 
 Known = Callable[[Sees], float | None]
@@ -59,6 +61,7 @@ class _Flow:
     ticks: int = 0
     tick_s: float | None = None
     faults: int = 0  # how often its clock's bounds excluded each other
+    vouched_s: float = float("-inf")  # when a timestamp of ours was echoed last
     clock: FarClock = field(default_factory=lambda: FarClock(slack_s=0.006))
     ours: dict[int, float] = field(default_factory=dict)  # timestamp → when it left
     down: _Zero = field(default_factory=_Zero)
@@ -120,7 +123,11 @@ class Overheard:
         if left_s is not None and not flow.clock.fits(at_s, at_s - far_s, at_s - left_s):
             self._flows[segment.flow] = self._new(segment, flow.faults + 1)
             return ()
-        path = f"tcp:{flow.number}"
+        if left_s is not None:
+            flow.vouched_s = at_s
+        elif at_s - flow.vouched_s > VOUCHED_S:
+            return ()
+        path = f"tcp:{hash(segment.far_host) & 0xFFFFFF:06x}:{flow.number}"
         down_s = flow.down.delay_s(at_s - far_s, self._known(Sees.DOWN) if flow.down.seen < SETTLING else None)
         told = () if down_s is None else (DelaySample(at_s, down_s, path, Sees.DOWN),)
         up_raw_s = None if left_s is None else _least_up(flow, at_s, far_s - left_s)

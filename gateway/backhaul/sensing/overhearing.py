@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from gateway.backhaul.sensing.overheard import Overheard, lowest
 from gateway.backhaul.sensing.samples import DelaySample, Sees
 from gateway.backhaul.sensing.segments import SNAP_BYTES, THIN_BITS_MAX, kernel_filter, parse
-from gateway.backhaul.sensing.stamps import ANCILLARY_BYTES, age_ns, note_arrivals, wall_ns
+from gateway.backhaul.sensing.stamps import ANCILLARY_BYTES, LATE_NS, age_ns, note_arrivals, raw_us, wall_ns
 from gateway.clock import Clock
 from gateway.errors import N_
 
@@ -69,6 +69,7 @@ class Overhearing:
         self._second: tuple[float, int] = (0.0, 0)  # since when, how many were looked at by then
         self._purse = 0.0  # how many may be looked at now
         self._drained_s = 0.0
+        self._drained_us = raw_us()
         self._looked_at = self._told = 0
 
     def start(self) -> str | None:
@@ -92,20 +93,22 @@ class Overhearing:
     def drain(self) -> list[DelaySample]:
         """Return what was heard since the last look: the least of each flow and direction. Never waits."""
         now_s = self._clock.now_s()
+        now_us = raw_us()
+        since_ns, self._drained_us = (now_us - self._drained_us) * 1000 + LATE_NS, now_us
         self._purse = min(LOOKED_AT_ONCE_MAX, self._purse + self._looked_at_hz_max * max(0.0, now_s - self._drained_s))
         self._drained_s = now_s
         if self._socket is None:
             if self._wanted and self._trouble != NOT_ALLOWED and now_s >= self._look_again_s:
                 self._open()
             return []
-        heard = self._read(self._socket, now_s)
+        heard = self._read(self._socket, now_s, since_ns)
         if self._socket is not None:
             self._thin(self._socket, now_s)
         told = lowest(heard)
         self._told += len(told)
         return told
 
-    def _read(self, sock: socket.socket, now_s: float) -> list[DelaySample]:
+    def _read(self, sock: socket.socket, now_s: float, since_ns: int) -> list[DelaySample]:
         heard: list[DelaySample] = []
         now_ns = wall_ns()
         while self._purse >= 1:
@@ -119,7 +122,7 @@ class Overhearing:
                 break
             self._purse -= 1
             self._looked_at += 1
-            at_s = now_s - age_ns(ancillary, now_ns) / 1e9
+            at_s = now_s - age_ns(ancillary, now_ns, since_ns) / 1e9
             segment = parse(packet, outgoing=address[2] == socket.PACKET_OUTGOING, at_s=at_s)
             if segment is not None:
                 heard.extend(self._overheard.feed(segment))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from gateway.backhaul.sensing.probe_ledger import ProbeLedger
 from gateway.backhaul.sensing.samples import DelaySample
-from gateway.backhaul.sensing.stamps import ANCILLARY_BYTES, age_ns, note_arrivals, raw_us, wall_ns
+from gateway.backhaul.sensing.stamps import ANCILLARY_BYTES, LATE_NS, age_ns, note_arrivals, raw_us, wall_ns
 from gateway.backhaul.sensing.wires import Forbidden, Sent, Wire
 from gateway.clock import Clock
 
@@ -68,6 +68,7 @@ class Prober:
         self._under_way: dict[int, Sent] = {}
         self._sequence = 0
         self._due_s = float("-inf")  # when the last probe was
+        self._looked_us = raw_us()  # for answers
         self._counts = dict.fromkeys(("sent", "answered", "lost", "refused", "spent"), 0)
         self._unanswered = 0  # since the last answer
         self._silent_since_s = 0.0
@@ -84,7 +85,9 @@ class Prober:
         self._asked_hz = min(max(rate_hz, 0.0), RATE_HZ_MAX)
 
     def retry(self) -> None:
-        """Ask at once who did not answer: the link is back, or another."""
+        """Ask at once, over the link of now: it is back, or another."""
+        self._close()
+        self._under_way.clear()
         self._pause_s, self._next_try_s = PAUSE_S, float("-inf")
 
     def waiting_s(self, now_s: float) -> float:
@@ -198,6 +201,8 @@ class Prober:
             self._silent_since_s = now_s
         self._sequence = (self._sequence + 1) & 0xFFFFFFFF
         sent_us = raw_us()
+        if not self._under_way:
+            self._looked_us = sent_us  # nothing has come before
         datagram = self._wire.probe(self._sequence, sent_us)
         try:
             sock.send(datagram)
@@ -218,12 +223,14 @@ class Prober:
             self._counts["lost"] += 1
 
     def _hear(self, sock: socket.socket) -> None:
+        now_us = raw_us()
+        since_ns, self._looked_us = (now_us - self._looked_us) * 1000 + LATE_NS, now_us
         for _ in range(BATCH_MAX):
             try:
                 datagram, ancillary, _, _ = sock.recvmsg(128, ANCILLARY_BYTES)
             except BlockingIOError:
                 return
-            age_us = age_ns(ancillary, wall_ns()) // 1000
+            age_us = age_ns(ancillary, wall_ns(), since_ns) // 1000
             self._take(datagram, raw_us() - age_us, self._clock.now_s() - age_us / 1e6)
 
     def _take(self, datagram: bytes, arrived_us: int, at_s: float) -> None:

@@ -52,6 +52,7 @@ class FlowSample:
     received_bytes: int  # since it began
     acked_bytes: int  # of what was sent since it began
     unread_bytes: int  # have crossed, and wait in the kernel
+    offered_bytes: int  # may still come without a word from here
     unsent_bytes: int  # not sent yet, or not acknowledged
     rcv_rtt_s: float | None  # receiver's round trip, smoothed by an eighth each time
     rtt_s: float | None  # sender's round trip, smoothed by an eighth

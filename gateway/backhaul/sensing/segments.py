@@ -36,6 +36,12 @@ class Segment:
     stamp: int  # TSval: the sender's clock, in ticks of its own
     echoed: int  # TSecr: the other end's clock, as last heard
 
+    @property
+    def far_host(self) -> bytes:
+        """The address of the far end: all its flows have one way."""
+        half = (len(self.flow) - 4) // 2  # what follows are the ports
+        return self.flow[half : 2 * half]
+
 
 def parse(packet: bytes, *, outgoing: bool, at_s: float) -> Segment | None:
     """Return what a packet tells, from its IP header on; `None` where it is anything else."""
@@ -88,7 +94,8 @@ def kernel_filter(thin_bits: int) -> bytes:
             ("", _IF_EQUAL, _TIMESTAMPS_FIRST, "which", "drop"),
             ("which", _LDB, _PACKET_TYPE, "", ""),
             ("", _IF_EQUAL, _OUTGOING, "out", ""),
-            ("", _LD_AT_X, 28, "", ""),  # the echo, in what comes in
+            ("", _LD_AT_X, 28, "", ""),  # the echo, in what comes in;
+            ("", _IF_EQUAL, 0, "drop", ""),  # who greets has none, and would pass however much is thinned
             ("", _IF_BITS, keep, "drop", "pass"),
             ("out", _LD_AT_X, 24, "", ""),
             ("", _IF_BITS, keep, "drop", "pass"),

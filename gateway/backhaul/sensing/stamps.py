@@ -13,7 +13,8 @@ from collections.abc import Iterable
 SO_TIMESTAMPNS = 35  # asm-generic/socket.h; not in Python's `socket`
 _NOTE = struct.Struct("@ll")  # struct timespec
 ANCILLARY_BYTES = socket.CMSG_SPACE(_NOTE.size)
-AGE_NS_MAX = 10_000_000_000  # an older one is a clock that was set in between
+AGE_NS_MAX = 10_000_000_000
+LATE_NS = 20_000_000  # by which what was there at the last look may have been missed
 
 Ancillary = Iterable[tuple[int, int, bytes]]
 
@@ -28,13 +29,16 @@ def wall_ns() -> int:
     return time.clock_gettime_ns(time.CLOCK_REALTIME)
 
 
-def age_ns(ancillary: Ancillary, now_ns: int) -> int:
-    """Return how long ago a datagram came, 0 where that was not noted; `now_ns` is `wall_ns()`."""
+def age_ns(ancillary: Ancillary, now_ns: int, most_ns: int = AGE_NS_MAX) -> int:
+    """Return how long ago a datagram came, 0 where that was not noted; `now_ns` is `wall_ns()`.
+
+    Who last looked `most_ns` ago and left nothing finds nothing older: it is a clock that was set in between.
+    """
     for level, kind, data in ancillary:
         if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS and len(data) >= _NOTE.size:
             seconds, nanoseconds = _NOTE.unpack_from(data)
             aged: int = now_ns - seconds * 1_000_000_000 - nanoseconds
-            return aged if 0 <= aged <= AGE_NS_MAX else 0
+            return aged if 0 <= aged <= most_ns else 0
     return 0
 
 

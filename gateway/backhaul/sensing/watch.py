@@ -199,7 +199,8 @@ class Watch:
     async def _look_up(self) -> None:
         """Have the addresses of those who may be asked known before names cannot be looked up any more."""
         for peer in self._configured:
-            self._to_find.put_nowait(peer)
+            if not self._to_find.full():  # begun anew, it is not empty
+                self._to_find.put_nowait(peer)
         while True:
             peer = await self._to_find.get()
             found = not self.view.in_doubt and await self._find(peer)

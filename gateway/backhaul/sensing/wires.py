@@ -101,6 +101,8 @@ class EchoWire:
         if sequence is None or asked is None or said is None:
             return None
         trip_s = (arrived_us - asked.sent_us - said.held_us) / 1e6
+        if trip_s < 0:  # held for longer than it was away: a clock was set somewhere
+            return None
         if not self._clock.fits(at_s, (said.came_us - asked.sent_us) / 1e6, trip_s):
             self._zero += 1
         told = echo.samples(said, sent_us=asked.sent_us, arrived_us=arrived_us, at_s=at_s, zero=self._zero)

@@ -29,11 +29,15 @@ _log = structlog.get_logger("backhaul")
 
 @dataclass(frozen=True, slots=True)
 class KernelRates:
-    """What all traffic may take each way, the box's own included; `parts` None: as the shaper has them."""
+    """What all traffic may take each way, the box's own included; `parts` None: as the shaper has them.
+
+    `window_bytes` is what routed TCP may have under way down in all, in bytes of IP packets; None: as devices offer.
+    """
 
     down_bps: int
     up_bps: int
     parts: Parts | None = None
+    window_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class KernelStatus:
 
     reached: bool = False
     shaping: bool = False
+    flows: int | None = None  # routed TCP flows that were sent something of late; None: their windows are not held
     queueing: str | None = None
     cannot: tuple[str, ...] = (NOT_THERE,)  # message ids; their places are in `values`
     values: Mapping[str, int | str] = field(default_factory=dict)
@@ -126,6 +131,7 @@ class KernelShaper:
         self._status = KernelStatus(
             reached=True,
             shaping=report.shaping,
+            flows=report.flows,
             queueing=report.queueing,
             cannot=report.cannot,
             values=report.values,
@@ -139,7 +145,7 @@ def _said(rates: KernelRates) -> SaidRates:
     parts = None
     if rates.parts is not None:
         parts = {each: SaidPart(rate_ratio=it.rate_ratio, ceil_ratio=it.ceil_ratio) for each, it in rates.parts.items()}
-    return SaidRates(down_bps=rates.down_bps, up_bps=rates.up_bps, parts=parts)
+    return SaidRates(down_bps=rates.down_bps, up_bps=rates.up_bps, parts=parts, window_bytes=rates.window_bytes)
 
 
 def _carried(said: Mapping[TrafficClass, talk.SaidAccount]) -> dict[TrafficClass, Carried]:

@@ -2,15 +2,20 @@
 
 A connection has at least two segments in flight, or it stands still. Where all of them together would be more than what
 may be under way, they take turns: a connection that is not read from fills its window and stops, and reading lets as
-much come again. So a read goes when what it lets come fits into the window, and whoever had least for its share goes first
-(start-time fair queueing). Where every connection has a window of its own, nobody waits here.
+much come again. So a read goes when what it lets come fits into the window, and whoever had least for its share goes
+first (start-time fair queueing). Where every connection has a window of its own, nobody waits here.
 
 Source: P. Goyal, H. Vin, H. Cheng, "Start-time Fair Queuing", SIGCOMM 1996.
 """
 
 import asyncio
+import math
 from collections import deque
 from dataclasses import dataclass, field
+
+RATE_BPS_MIN = 1_000
+LEFT_BYTES_MIN = 3_000  # two packets
+PATIENCE_PLANS = 25  # without a turn: half a second
 
 
 @dataclass(slots=True)
@@ -18,6 +23,7 @@ class _Line:
     """Those who wait for one connection, and how much it had, for its share."""
 
     served_s: float
+    rate_bps: int
     waiting: deque[tuple[int, asyncio.Future[None]]] = field(default_factory=deque)
 
 
@@ -30,12 +36,26 @@ class Turns:
         self._window_bytes: float | None = None  # None: nobody waits
         self._coming_bytes = 0.0
         self._now_served_s = 0.0
+        self._patience = PATIENCE_PLANS
+        self._left_bytes = math.inf
 
-    def plan(self, window_bytes: float | None, coming_bytes: float, rates: dict[int, int]) -> None:
-        """Take what may be under way in all, what is, and each flow's share of the rate, in bit/s."""
+    def plan(
+        self, window_bytes: float | None, coming_bytes: float, rates: dict[int, int], more_bytes: float = math.inf
+    ) -> None:
+        """Take what may be under way in all, what is, and each flow's share of the rate, in bit/s.
+
+        `more_bytes` may be let come until the next plan: where even one read at a time is too much, the rate counts.
+        """
+        most_bytes = max(window_bytes or 0.0, LEFT_BYTES_MIN)
+        self._left_bytes = min(self._left_bytes + more_bytes, most_bytes) if more_bytes < math.inf else math.inf
         self._window_bytes = window_bytes
         self._coming_bytes = coming_bytes
         self._rates = rates
+        for flow, line in self._lines.items():
+            self._charge(line, self._rate_bps(flow))
+        self._patience -= 1
+        if self._patience <= 0:  # what was offered does not come: whose sender says nothing must not hold up the others
+            self._coming_bytes = 0.0
         self._let_go()
 
     async def take(self, flow: int, size_bytes: int) -> None:
@@ -44,7 +64,7 @@ class Turns:
             return
         line = self._lines.get(flow)
         if line is None:
-            line = self._lines[flow] = _Line(self._now_served_s)
+            line = self._lines[flow] = _Line(self._now_served_s, self._rate_bps(flow))
         mine = size_bytes, asyncio.get_running_loop().create_future()
         line.waiting.append(mine)
         self._let_go()
@@ -67,25 +87,38 @@ class Turns:
         line = self._lines.get(flow)
         return line is not None and bool(line.waiting)
 
+    def _rate_bps(self, flow: int) -> int:
+        return max(self._rates.get(flow, 0), RATE_BPS_MIN)
+
+    def _charge(self, line: _Line, rate_bps: int) -> None:
+        """Hold what a line has had against its rate of now: who rises, or has just come, does not stand for long."""
+        ahead_s = line.served_s - self._now_served_s
+        if rate_bps > line.rate_bps and ahead_s > 0:
+            line.served_s = self._now_served_s + ahead_s * line.rate_bps / rate_bps
+        line.rate_bps = rate_bps
+
     def _let_go(self) -> None:
         while (line := self._next()) is not None:
-            flow, standing = line
-            size_bytes, waiter = standing.waiting[0]
+            size_bytes, waiter = line.waiting[0]
             window_bytes = self._window_bytes
             if window_bytes is not None and 0 < self._coming_bytes > window_bytes - size_bytes:
                 return
-            standing.waiting.popleft()
+            if window_bytes is not None and self._left_bytes <= 0:
+                return
+            line.waiting.popleft()
             if waiter.done():  # cancelled just now
                 continue
             self._coming_bytes += size_bytes
-            self._now_served_s = standing.served_s
-            standing.served_s += size_bytes * 8 / max(self._rates.get(flow, 0), 1_000)
+            self._left_bytes -= size_bytes  # one that is larger leaves a debt
+            self._patience = PATIENCE_PLANS
+            self._now_served_s = line.served_s
+            line.served_s += size_bytes * 8 / line.rate_bps
             waiter.set_result(None)
 
-    def _next(self) -> tuple[int, _Line] | None:
-        waiting = [(flow, line) for flow, line in self._lines.items() if line.waiting]
+    def _next(self) -> _Line | None:
+        waiting = [line for line in self._lines.values() if line.waiting]
         if not waiting:
             return None
-        flow, line = min(waiting, key=lambda each: each[1].served_s)
+        line = min(waiting, key=lambda each: each.served_s)
         line.served_s = max(line.served_s, self._now_served_s)
-        return flow, line
+        return line

@@ -20,12 +20,17 @@ class Capacity:
             raise ValueError("a capacity is not negative")
 
 
-def divide(capacity_bps: int, in_use: Mapping[TrafficClass, int], calls_want_bps: int) -> dict[TrafficClass, int]:
+def divide(
+    capacity_bps: int,
+    in_use: Mapping[TrafficClass, int],
+    calls_want_bps: int,
+    policy: Policy = Policy(),  # noqa: B008 - frozen
+) -> dict[TrafficClass, int]:
     """Return the bit/s of each class, for one direction; a class that is not in use gets none.
 
     `in_use` counts the open shares of each class; `calls_want_bps` is what all calls together would take.
     """
     wants = ByClass(*(UNLIMITED if in_use.get(each) else 0 for each in TrafficClass))
     wants = wants._replace(realtime=min(calls_want_bps, wants.realtime))
-    shares = by_class(max(capacity_bps, 0), wants, NOTHING, Policy())
+    shares = by_class(max(capacity_bps, 0), wants, NOTHING, policy)
     return dict(zip(TrafficClass, shares, strict=True))

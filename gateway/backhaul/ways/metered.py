@@ -116,6 +116,11 @@ class Metered:
                 self._say(name, meter, spent=self._tally.used.get(name, 0) >= meter.month_bytes)
         self._tend()
 
+    def interface(self, name: str) -> str | None:
+        """Return the interface that a way takes now, if it is known."""
+        meter = self._meters.get(name)
+        return (meter.interface or self._default) if meter is not None else None
+
     def used(self) -> Mapping[str, int]:
         """Return what each way has carried this month."""
         return {name: self._tally.used.get(name, 0) for name in self._meters}

@@ -78,7 +78,7 @@ class Reply:
             while came := await content.readany():
                 self._link.heard()
                 for piece in in_pieces(came):
-                    await self._share.take_down(len(piece))
+                    await self._share.take_down(len(piece), self._transport())
                     yield piece
             fault = BodyBroken() if self._cut_short() else None
         except aiohttp.SocketTimeoutError:
@@ -92,6 +92,10 @@ class Reply:
             await self._share.take_down(len(left))
             yield left
         raise fault
+
+    def _transport(self) -> asyncio.Transport | None:
+        connection = self._response.connection
+        return connection.transport if connection is not None else None
 
     def close(self) -> None:
         """Let go of the answer; its connection is used again if all of it was read."""

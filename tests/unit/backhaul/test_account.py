@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.backhaul.account.account import Account, AccountLimits
 from gateway.backhaul.account.formats import FAR_S, Format, read
@@ -204,6 +205,23 @@ async def test_old_records_go_a_few_at_a_time_and_the_rest_still_verifies(tmp_pa
     assert (anchor["sequence"] + 1, anchor["hash"]) == told(after[0], "sequence", "previous")
 
 
+async def test_records_of_a_clock_that_ran_ahead_do_not_keep_those_before_and_after_them_for_ever(
+    tmp_path: Path, clock: HandClock
+) -> None:
+    account = an_account(tmp_path, clock, keep_s=QUARTER_S * 10)
+    await account.start()
+    years_s = 9 * 365 * 86_400
+    for number in range(60):
+        clock.wall += years_s if number == 2 else -years_s if number == 8 else 0
+        account.count("clinic", WEB, down_bytes=1)
+        clock.pass_s(QUARTER_S)
+        await account.beat()
+    found = await records(account)
+    await account.stop()
+    assert len(found) < 15
+    assert check(found).fault is None
+
+
 async def test_totals_add_up_closed_and_open_intervals(tmp_path: Path, clock: HandClock) -> None:
     account = an_account(tmp_path, clock)
     await account.start()
@@ -264,7 +282,7 @@ async def test_a_ledger_of_a_newer_program_is_left_alone(tmp_path: Path, clock: 
     assert not list(tmp_path.glob("*damaged*"))
 
 
-async def test_a_disk_that_fails_loses_nothing_and_is_tried_again(tmp_path: Path, clock: HandClock) -> None:
+async def test_a_disk_that_fails_loses_nothing_is_tried_again_and_said_once(tmp_path: Path, clock: HandClock) -> None:
     is_full = False
 
     class Connection(sqlite3.Connection):
@@ -279,12 +297,14 @@ async def test_a_disk_that_fails_loses_nothing_and_is_tried_again(tmp_path: Path
     account = Account(tmp_path, clock, box="b", token=tokens(), opens=opens)
     await account.start()
     is_full = True
-    for _ in range(3):
-        account.count("clinic", WEB, down_bytes=1)
-        clock.pass_s(QUARTER_S)
-        await account.beat()
+    with capture_logs() as told:
+        for _ in range(3):
+            account.count("clinic", WEB, down_bytes=1)
+            clock.pass_s(QUARTER_S)
+            await account.beat()
     assert account.statistics().waiting == 3
     assert account.statistics().failures == 3
+    assert len([each for each in told if each["event"] == "account.failed"]) == 1
     is_full = False
     await account.beat()
     found = await records(account)

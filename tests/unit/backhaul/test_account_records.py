@@ -131,6 +131,23 @@ def test_a_count_that_is_no_count_makes_no_record(value: object) -> None:
     assert UsageRecord.read(values) is None
 
 
+@pytest.mark.parametrize("form", list(Format))
+def test_what_no_hash_covers_makes_it_no_record(form: Format) -> None:
+    lines = as_lines(form, chained(2))
+    if form is Format.CSV:
+        more = [line.rstrip("\r\n") + f",{value}\r\n" for line, value in zip(lines, ("tenant", "x", "x"), strict=True)]
+        checked = check(read(more))
+    else:
+        checked = check(read([lines[0], lines[1].replace("{", '{"realtime_down_bytes":5,', 1)]))
+    assert checked.fault is not None
+    assert checked.fault.what == UNREADABLE
+
+
+def test_half_a_character_is_no_record_and_no_failure() -> None:
+    line = as_lines(Format.JSON, chained(1))[0].replace('"clinic"', '"\\ud800"')
+    assert list(read([line])) == [None]
+
+
 def test_json_lines_are_json_with_numbers() -> None:
     (line,) = as_lines(Format.JSON, chained(1))
     found = json.loads(line)

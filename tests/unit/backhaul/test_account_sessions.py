@@ -91,3 +91,8 @@ def test_pauses_grow_to_their_limit(chances: list[float]) -> None:
         before, wait_s = wait_s, next_wait_s(wait_s, chance, first_s=2.0, last_s=16.0)
         assert wait_s > before or wait_s >= 0.9 * 16
         assert wait_s <= 1.1 * 16
+
+
+def test_a_date_beyond_what_radius_can_say_is_left_out() -> None:
+    report = Report(Status.INTERIM, "s", "coop", event_wall_s=WORD)
+    assert "Event-Timestamp" not in dict(attributes(report, "box", float(WORD)))

@@ -100,3 +100,7 @@ def _flipped(datagram: bytes, bit: int) -> bytes:
     changed = bytearray(datagram)
     changed[bit // 8] ^= 1 << bit % 8
     return bytes(changed)
+
+
+def test_a_key_is_shown_nowhere() -> None:
+    assert "words" not in repr(EchoKey(7, b"secret words"))

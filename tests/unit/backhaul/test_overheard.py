@@ -104,7 +104,27 @@ def test_each_sender_is_a_path_of_its_own() -> None:
     one = Download(flow=b"one").segments(3, lambda _: 0.0)
     two = Download(flow=b"two", far_zero=5, tick_s=0.004).segments(3, lambda _: 0.0)
     told = _heard(overheard, iter(sorted([*one, *two], key=lambda each: each.at_s)))
-    assert {each.path for each in told} == {"tcp:1", "tcp:2"}
+    assert {each.path.rpartition(":")[2] for each in told} == {"1", "2"}
+
+
+def test_flows_of_one_far_host_are_told_apart_and_known_as_its_own() -> None:
+    overheard = Overheard()
+    flows = [b"nearfarhport", b"nearfarhtrop", b"nearotheport"]
+    passing = [each for flow in flows for each in Download(flow=flow).segments(3, lambda _: 0.0)]
+    told = _heard(overheard, iter(sorted(passing, key=lambda each: each.at_s)))
+    paths = {each.path for each in told}
+    assert len(paths) == 3
+    assert len({path.rpartition(":")[0] for path in paths}) == 2
+
+
+def test_a_sender_that_echoes_nothing_of_ours_cannot_make_up_a_queue() -> None:
+    def lying() -> Iterator[Segment]:
+        for number in range(1_000):
+            at_s = 100 + number / 100
+            yield Segment(at_s, b"liar", True, number * 10, 0)
+            yield Segment(at_s, b"liar", False, 7_000 + int((at_s - 100) * 800), 0)  # its clock loses a fifth
+
+    assert _heard(Overheard(), lying()) == []
 
 
 def test_a_sender_after_a_long_pause_is_a_new_path() -> None:

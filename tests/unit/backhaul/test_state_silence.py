@@ -185,7 +185,7 @@ def test_silences_that_were_none_are_told_less_and_less_often() -> None:
 
 
 def flow(number: int, received_bytes: int, unsent_bytes: int, at_s: float) -> FlowSample:
-    return FlowSample(at_s, number, "", received_bytes, 0, 0, unsent_bytes, None, None, None, 0, 0, 0)
+    return FlowSample(at_s, number, "", received_bytes, 0, 0, 0, unsent_bytes, None, None, None, 0, 0, 0)
 
 
 def test_something_is_expected_of_what_moved_lately_and_of_what_was_sent() -> None:

@@ -54,12 +54,12 @@ def seen(world: World) -> Seen:
     ("rate_bps", "flows"),
     [
         (500_000, 1),
-        pytest.param(500_000, 8, marks=CROWDED),
+        (500_000, 8),
         pytest.param(500_000, 30, marks=CROWDED),
         pytest.param(500_000, 60, marks=CROWDED),
         (1_000_000, 1),
         (1_000_000, 8),
-        pytest.param(1_000_000, 30, marks=CROWDED),
+        (1_000_000, 30),
         pytest.param(1_000_000, 60, marks=CROWDED),
         *((rate, flows) for rate in (4_000_000, 10_000_000) for flows in (1, 8, 30, 60)),
     ],
@@ -164,12 +164,12 @@ def test_after_minutes_without_load_there_is_neither_a_collapse_nor_a_burst() ->
 
 
 @pytest.mark.parametrize("flows", [1, 8])
-def test_a_base_delay_that_grew_for_good_is_believed_in_half_a_minute(flows: int) -> None:
-    world = World(steady((4 * MBIT, 52.0)), endless(flows), delays_ms=((0.0, 20), (10.0, 50)))
+def test_a_base_delay_that_grew_for_good_is_believed_after_half_a_minute_and_the_link_used_again(flows: int) -> None:
+    world = World(steady((4 * MBIT, 58.0)), endless(flows), delays_ms=((0.0, 20), (10.0, 50)))
     result = seen(world)
     assert result.use(10.0, 40.0) >= 0.2  # meanwhile it takes less than it could
-    assert result.use(45.0) >= 0.9
-    assert excess_ms(result, world, 45.0) <= 30
+    assert result.use(50.0) >= 0.9
+    assert excess_ms(result, world, 50.0) <= 30
 
 
 def test_a_base_delay_that_fell_is_learned_at_once() -> None:

@@ -8,15 +8,22 @@ from gateway.hub.rates import Rates, source_of
 
 def test_a_source_gets_its_rate_and_no_more() -> None:
     rates = _rates(per_source_hz=10)
-    answered = sum(rates.allows("a", tick / 100) for tick in range(1_000))  # 100 a second for 10 s
+    answered = sum(rates.allows("a", 1, tick / 100) for tick in range(1_000))  # 100 a second for 10 s
     assert 100 <= answered <= 111
 
 
 def test_one_source_takes_nothing_from_another() -> None:
     rates = _rates(per_source_hz=5)
     for _ in range(100):
-        rates.allows("a", 0.0)
-    assert rates.allows("b", 0.0)
+        rates.allows("a", 1, 0.0)
+    assert rates.allows("b", 2, 0.0)
+
+
+def test_a_caught_request_sent_again_from_many_sources_takes_that_boxs_answers_only() -> None:
+    rates = _rates(per_source_hz=5, total_hz=20)
+    answered = sum(rates.allows(str(number), 1, 0.0) for number in range(1_000))
+    assert answered == 5
+    assert rates.allows("of another box", 2, 0.0)
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.floats(0, 0.1)), max_size=300))
@@ -24,17 +31,17 @@ def test_all_together_get_the_total(asked: list[tuple[str, float]]) -> None:
     rates, now_s, answered = _rates(per_source_hz=50, total_hz=20), 0.0, 0
     for source, pause_s in asked:
         now_s += pause_s
-        answered += rates.allows(source, now_s)
+        answered += rates.allows(source, ord(source), now_s)
     assert answered <= 20 + 20 * now_s + 1
 
 
 def test_invented_sources_are_forgotten_oldest_first() -> None:
     rates = _rates(per_source_hz=1, sources_max=100)
     for number in range(10_000):
-        rates.allows(str(number), 0.0)
-        rates.allows("steady", 0.0)
+        rates.allows(str(number), number, 0.0)
+        rates.allows("steady", -1, 0.0)
     assert len(rates) == 100
-    assert not rates.allows("steady", 0.0)  # it has had its own all the time
+    assert not rates.allows("steady", -1, 0.0)  # it has had its own all the time
 
 
 def test_a_customers_ipv6_network_is_one_source() -> None:

@@ -1,7 +1,7 @@
 """A link that is watched: a real history, and figures that a test sets."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.backhaul.account.history import History
@@ -11,11 +11,13 @@ from gateway.backhaul.sensing.figures import Estimate, LinkFigures, WayFigures
 from gateway.backhaul.sensing.state import LinkState
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.backhaul.sharing.shares import Capacity
-from gateway.portal.view import Allowance, Crossing, LinkWatch, Saved, TenantUse
+from gateway.backhaul.ways.modem_view import ModemView, Registration
+from gateway.portal.view import Allowance, Crossing, LinkWatch, Saved, Sentence, TenantUse, WayOut
 from tests.clocks import HandClock
 from tests.unit.portal.test_admin import FakeBox
 
 ALLOWANCE = Allowance(12_000_000_000, 40_000_000_000, 1_802_000_000.0)
+MODEM = ModemView("wwan0", True, Registration.ROAMING, "4G", rsrp_dbm=-97.0, rsrq_db=-11.0, sinr_db=12.5)
 SAVED = Saved(3_200_000_000, 4_800, "PEN")
 
 
@@ -52,6 +54,9 @@ class FakeWatch:
     )
     allowed: Allowance | None = ALLOWANCE
     saving: Saved | None = SAVED
+    links: list[WayOut] = field(
+        default_factory=lambda: [WayOut("", "wwan0", True, False, LinkState.UP, "progress", 5_000_000_000, MODEM)]
+    )
     told: list[float] = field(default_factory=list)
     paused_s: float = 0.0
 
@@ -82,6 +87,18 @@ class FakeWatch:
 
     def saved(self) -> Saved | None:
         return self.saving
+
+    def ways(self) -> Sequence[WayOut]:
+        return self.links
+
+    def watches_modems(self) -> bool:
+        return True
+
+    def cannot(self) -> Sequence[Sentence]:
+        return [Sentence("The table for %(what)s is missing.", {"what": "marks"})]
+
+    def instruments(self) -> Mapping[str, object]:
+        return {"shaper": None}
 
     def probes_bytes(self) -> int:
         return 12_345

@@ -19,6 +19,7 @@ from gateway.listener import Limits, Listener
 from gateway.portal import link_desk, link_shown
 from gateway.portal.admin import admin_application
 from gateway.portal.apology import render_error
+from gateway.portal.view import WayOut
 from gateway.resources import templates
 from gateway.units import Address
 from tests.unit.portal.link_watch import FakeWatch, WatchedBox
@@ -146,6 +147,29 @@ async def test_a_link_that_nobody_watches_still_has_its_page(base: str, box: Wat
     assert (status, "Nothing is measured" in page) == (200, True)
     for path in ("/link/history.json", "/link/events"):
         assert (await got(base + path))[0] == 404
+
+
+async def test_the_page_tells_of_each_way_its_modem_and_what_cannot_be_done(base: str, watch: FakeWatch) -> None:
+    watch.links.append(WayOut("satelite", "sat0", False, True, LinkState.DOWN, "silence"))
+    _, page = await got(f"{base}/link")
+    figures = {name: text.replace("\xa0", " ") for name, text in re.findall(r'data-fig="([^"]+)">([^<]*)<', page)}
+    assert figures["way.0.state"] == "works, in use"
+    assert figures["way.0.used"] == "5 GB"
+    assert figures["way.0.modem"].startswith("4G, signal: fair, RSRP -97 dBm, RSRQ -11 dB, SINR 12.5 dB. ")
+    assert "roaming" in figures["way.0.modem"]
+    assert (figures["way.1.state"], figures["way.1.used"]) == ("carries nothing, its month&#39;s data is used up", "–")
+    assert "The table for marks is missing." in page
+    _, status = await got(f"{base}/status.json")
+    link = json.loads(status)["link"]
+    assert link["cannot"] == ["The table for marks is missing."]
+    assert [each["name"] for each in link["ways"]] == ["", "satelite"]
+    assert link["ways"][0]["modem"]["rsrp_dbm"] == -97
+
+
+async def test_without_a_modem_the_page_says_that_this_is_normal(base: str, watch: FakeWatch) -> None:
+    watch.links = [WayOut("", "eth0", True, False, LinkState.UP, "start")]
+    _, page = await got(f"{base}/link")
+    assert "No modem is seen by this machine." in page
 
 
 async def test_what_is_not_known_is_a_dash_and_what_is_old_says_so(base: str, watch: FakeWatch) -> None:

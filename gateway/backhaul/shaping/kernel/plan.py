@@ -57,6 +57,7 @@ class Features:
     ifb: bool = False
     rules: bool = False  # nftables: classes and devices of what leaves
     answers: bool = False  # and of what arrives
+    windows: bool = False  # the windows of routed TCP flows can be lowered
     redirect: bool = False  # u32 and mirred: arriving packets by their own marks
 
     @property

@@ -9,13 +9,24 @@ but in the kernel's own table, for minutes.
 Devices get their queues in turn, the first so many without sharing. A full table means that new flows' answers wait
 among strangers' in the web class; nothing is refused. IPv6 is not translated, so ports alone tell its flows apart.
 
+The windows that devices offer in TCP are lowered as they pass (`windows`): how a window is scaled is noted when a flow
+begins, by both ends (RFC 7323 §2.2), so flows that began before the shaper did are not touched, nor are calls and
+orders. What the box itself sends does not pass here.
+
 Sources: nft(8); RFC 4594 §2.3 table 3, RFC 5865 (voice-admit), RFC 8622 §4 (LE).
 """
 
 from gateway.backhaul.shaping.kernel.plan import CAKE_TINS, HANDLE, IFB, Queueing, leaf_of, strangers
+from gateway.backhaul.shaping.kernel.windows import SCALES
 from gateway.backhaul.sharing.classes import TrafficClass
 
 TABLE = "tambo"
+BUSY = "busy"  # the flows that were sent something of late, by their ports
+BUSY_MAX = 256  # with more, each has its one segment up to 60 Mbit/s
+BUSY_S = 0.5
+DATA_BYTES = 576  # a longer packet brings content: RFC 9293 §3.7.1
+NO_SCALE = "ffff:ffff"
+UNTOUCHED = (TrafficClass.REALTIME, TrafficClass.INTERACTIVE)
 DSCP = {
     TrafficClass.REALTIME: (46, 44, 40, 32, 34, 36, 38),  # EF, voice-admit, CS5, CS4, AF4x
     TrafficClass.INTERACTIVE: (48, 56, 16, 18, 20, 22),  # CS6, CS7 (a router's own), CS2, AF2x
@@ -34,7 +45,7 @@ delete table netdev {TABLE}
 """
 
 
-def ruleset(interface: str, queueing: Queueing, devices: int) -> str:
+def ruleset(interface: str, queueing: Queueing, devices: int, *, windows: bool) -> str:
     """Return the whole of it, for one link; what stood of ours before is replaced in one step."""
     return f"""{REMOVE}
 table inet {TABLE} {{
@@ -70,6 +81,7 @@ table inet {TABLE} {{
     meta nfproto ipv6 meta l4proto {{ tcp, udp }} update @flow6 {{ meta l4proto . th sport . th dport : meta priority }}
   }}
 {_arriving(interface, queueing, devices)}
+{_windows(interface) if windows else ""}
 }}
 """
 
@@ -84,6 +96,69 @@ table netdev {TABLE} {{
   }}
 }}
 """
+
+
+def chain_of(scale: int) -> str:
+    """Return the chain that lowers windows of this scale; empty, it lets them be."""
+    return f"window{scale}"
+
+
+def _windows(interface: str) -> str:
+    """Return what finds a flow's scale before its device has a queue; meta priority holds it for so long."""
+    marks = ", ".join(str(mark) for each in UNTOUCHED for mark in DSCP[each])
+    scales = ", ".join(f"{scale} : goto {chain_of(scale)}" for scale in SCALES)
+    key4, key6 = (f"{family} saddr . tcp sport . tcp dport" for family in ("ip", "ip6"))
+    from4, from6 = (f"{family} daddr . tcp dport . tcp sport" for family in ("ip", "ip6"))
+    return f"""{_scale_maps(key4, key6)}
+  set {BUSY} {{ typeof tcp sport . tcp dport; size {BUSY_MAX}; flags dynamic,timeout; timeout {BUSY_S * 1000:.0f}ms; }}
+{_window_chains()}
+  chain note {{
+    delete @scale4 {{ {key4} : meta priority }}
+    delete @scale6 {{ {key6} : meta priority }}
+    meta priority set 0
+    tcp option window exists meta priority set tcp option window count
+    update @scale4 {{ {key4} : meta priority }}
+    update @scale6 {{ {key6} : meta priority }}
+    update @{BUSY} {{ tcp dport . tcp sport }}
+    goto {chain_of(0)}
+  }}
+  chain told {{
+    meta length > {DATA_BYTES} update @{BUSY} {{ tcp sport . tcp dport }}
+    tcp flags & syn == 0 return
+    tcp option window exists return
+    delete @scale4 {{ {from4} : meta priority }}
+    delete @scale6 {{ {from6} : meta priority }}
+    meta priority set 0
+    update @scale4 {{ {from4} : meta priority }}
+    update @scale6 {{ {from6} : meta priority }}
+  }}
+  chain windows {{
+    type filter hook forward priority mangle - 5;
+    meta l4proto != tcp return
+    iifname "{interface}" goto told
+    oifname != "{interface}" return
+    ip dscp {{ {marks} }} return
+    ip6 dscp {{ {marks} }} return
+    tcp flags & syn == syn goto note
+    meta priority set {NO_SCALE}
+    meta priority set {key4} map @scale4
+    meta priority set {key6} map @scale6
+    meta priority {NO_SCALE} return
+    update @scale4 {{ {key4} : meta priority }}
+    update @scale6 {{ {key6} : meta priority }}
+    meta priority vmap {{ {scales} }}
+  }}"""
+
+
+def _window_chains() -> str:
+    return "\n".join(f"  chain {chain_of(scale)} {{ }}" for scale in SCALES)
+
+
+def _scale_maps(key4: str, key6: str) -> str:
+    return "\n".join(
+        f"  map scale{version} {{ typeof {key} : meta priority; size {FLOWS_MAX}; flags dynamic,timeout; timeout {FLOW_S}s; }}"
+        for version, key in ((4, key4), (6, key6))
+    )
 
 
 def _classes(queueing: Queueing) -> str:

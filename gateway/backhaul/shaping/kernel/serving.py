@@ -23,6 +23,7 @@ from gateway.backhaul.shaping.kernel.talk import LINE_BYTES_MAX, Misspoken, Orde
 from gateway.clock import Clock
 from gateway.errors import N_, CannotStart, GatewayError
 
+FOLLOW_S = 0.03  # how soon flows that come or go are noticed: within a round trip
 LOOK_S = 1.0  # whether the interface is still the same, and whether the box still speaks
 TRY_AGAIN_S = 5.0
 CALLERS_MAX = 4
@@ -84,13 +85,25 @@ class ShaperService:
         return server
 
     async def _look(self, stop: asyncio.Event) -> None:
+        looked_s = float("-inf")
         while not stop.is_set():
+            now_s = self._clock.now_s()
             async with self._turn:
-                await self._keep()
+                if now_s - looked_s >= LOOK_S:
+                    looked_s = now_s
+                    await self._keep()
+                await self._follow()
             try:
-                await asyncio.wait_for(stop.wait(), LOOK_S)
+                await asyncio.wait_for(stop.wait(), LOOK_S if self._standing.flows is None else FOLLOW_S)
             except TimeoutError:
                 continue
+
+    async def _follow(self) -> None:
+        try:
+            self._standing.follow()
+        except KernelRefused:
+            await self._standing.remove()
+            await self._stand()
 
     async def _keep(self) -> None:
         """Mend what was changed from outside, and take all away once the box is silent."""
@@ -132,7 +145,8 @@ class ShaperService:
 
     async def _obey(self, order: Order) -> Report:
         if order.rates is not None:
-            wanted = Rates(order.rates.down_bps, order.rates.up_bps, order.rates.as_parts())
+            said = order.rates
+            wanted = Rates(said.down_bps, said.up_bps, said.as_parts(), said.window_bytes)
             if wanted != self._wanted or self._standing.features is None:
                 self._wanted = wanted
                 await self._apply(wanted)
@@ -188,6 +202,7 @@ class ShaperService:
         return Report.model_validate(
             {
                 "shaping": self._standing.features is not None,
+                "flows": self._standing.flows,
                 "queueing": None if self._queueing is None else self._queueing.value,
                 "cannot": cannot,
                 "values": {} if self._failure is None else self._failure.values,

@@ -25,6 +25,7 @@ from gateway.backhaul.shaping.kernel.probing import (
     remove_ours,
 )
 from gateway.backhaul.shaping.kernel.route import KernelRefused, Route, nft
+from gateway.backhaul.shaping.kernel.windows import Window, window_for
 from gateway.backhaul.sharing.classes import TrafficClass
 
 HEADER_BYTES_MAX = 100  # of a link, above the packet: Ethernet, VLAN, PPP
@@ -34,11 +35,12 @@ QUIET_PACKETS = 1.5  # â€¦ and at low rates, longer than so many packets take (Â
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """What all traffic over the link may take each way, and how the classes part it."""
+    """What all traffic over the link may take each way, how the classes part it, and what routed TCP has under way."""
 
     down_bps: int
     up_bps: int
     parts: Parts
+    window_bytes: int | None = None
 
     def of(self, way: Way) -> int:
         """Return one way's rate."""
@@ -67,6 +69,9 @@ class Standing:
         self._limits_for: dict[Way, int] = {}  # the rates their queues' limits were last set for
         self._devices = 0
         self._packet_bytes = 0
+        self._window_bytes: int | None = None  # of all routed flows
+        self._offered: Window | None = None  # of each
+        self.flows: int | None = None  # routed ones that were sent something of late, where windows are held
 
     async def stand(self, rates: Rates) -> None:
         """Shape from now on; what stood before is removed.
@@ -81,6 +86,8 @@ class Standing:
                 self._packet_bytes = max(packet_bytes, plan.PACKET_BYTES) + HEADER_BYTES_MAX
                 self._links = {Way.UP: index}
                 self.features = await self._raise(ip, rates)
+            self._window_bytes = rates.window_bytes
+            self.follow()
         except NetlinkError as exc:
             await self.remove()
             raise KernelRefused(number=exc.code) from exc
@@ -95,6 +102,8 @@ class Standing:
         """
         if self.features is None:
             raise KernelRefused(number=errno.ENOENT)
+        self._window_bytes = rates.window_bytes
+        self.follow()
         if self.features.queueing is Queueing.CAKE:
             async with AsyncIPRoute() as ip:
                 for way, index in self._links.items():
@@ -102,9 +111,27 @@ class Standing:
             return
         self._route.change([message for way in self._links for message in self._moves(way, rates)])
 
+    def follow(self) -> None:
+        """Give each routed flow its part of the window: there may be more of them now, or fewer.
+
+        Raises: KernelRefused where what stood has gone.
+        """
+        if self.features is None or not self.features.windows:
+            return
+        wanted = None
+        if self._window_bytes is not None:
+            self.flows = self._route.busy_flows()
+            wanted = window_for(self._window_bytes, self.flows)
+        else:
+            self.flows = None
+        if wanted != self._offered:
+            self._route.offer(wanted)
+            self._offered = wanted
+
     async def remove(self) -> None:
         """Leave the kernel as it would be without us, whoever of us made what stands."""
         self.features = None
+        self._offered = self.flows = None
         self._links = {}
         self._limits_for = {}
         await nft(rules.REMOVE)
@@ -152,9 +179,10 @@ class Standing:
 
     async def _class_packets(self, ip: AsyncIPRoute, features: Features, queueing: Queueing) -> Features:
         """Have packets classed, and arriving ones led through the ifb, by the best means there is."""
-        text = rules.ruleset(self._interface, queueing, self._devices_max)
-        if features.ifb and await nft(text + rules.redirection(self._interface)):
-            return replace(features, rules=True, answers=True)
+        for windows in (True, False):
+            text = rules.ruleset(self._interface, queueing, self._devices_max, windows=windows)
+            if features.ifb and await nft(text + rules.redirection(self._interface)):
+                return replace(features, rules=True, answers=True, windows=windows)
         features = replace(features, rules=await nft(text))
         if features.ifb and await lead_arriving(ip, self._links[Way.UP], index_of(IFB) or 0):
             return replace(features, redirect=True)

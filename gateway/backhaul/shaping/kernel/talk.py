@@ -17,6 +17,7 @@ SOCKET = "shaper.sock"  # in the box's data directory
 
 Bps = Annotated[int, Strict(), Field(ge=0, le=RATE_BPS_MAX)]
 Count = Annotated[int, Strict(), Field(ge=0, le=1 << 63)]
+WindowBytes = Annotated[int, Strict(), Field(ge=0, le=1 << 30)]
 Ratio = Annotated[float, Field(ge=RATIO_MIN, le=1, allow_inf_nan=False)]
 
 
@@ -38,10 +39,11 @@ class SaidPart(_Said):
 
 
 class SaidRates(_Said):
-    """What all traffic may take each way; without `parts`, as the plan has them."""
+    """What all traffic may take each way, and what routed TCP may have under way; without `parts`, as planned."""
 
     down_bps: Bps
     up_bps: Bps
+    window_bytes: WindowBytes | None = None  # None: as the devices offer
     parts: dict[TrafficClass, SaidPart] | None = None
 
     @model_validator(mode="after")
@@ -79,6 +81,7 @@ class Report(_Said):
     """What the shaper answers."""
 
     shaping: bool
+    flows: Count | None = None  # routed TCP flows that were sent something of late; None: windows are not held
     queueing: Literal["cake", "htb"] | None = None
     cannot: tuple[Annotated[str, Field(max_length=300)], ...] = Field(default=(), max_length=8)  # message ids
     values: dict[str, int | str] = Field(default={}, max_length=4)  # of the sentences' places

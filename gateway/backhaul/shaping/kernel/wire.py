@@ -42,7 +42,7 @@ class ClassCounters:
 def htb_root(index: int, default: int) -> bytes:
     """Make the root queue; unknown packets go to the class `default`."""
     init = struct.pack("=IIIII", 3, 10, default, 0, 0)  # version, rate to quantum (unused), default, debug, counter
-    return _message(NEW_QDISC, CREATE | EXCLUSIVE, index, HANDLE << 16, ROOT, "htb", _attribute(_HTB_INIT, init))
+    return _message(NEW_QDISC, CREATE | EXCLUSIVE, index, HANDLE << 16, ROOT, "htb", attribute(_HTB_INIT, init))
 
 
 def htb_class(index: int, wanted: HtbClass, *, new: bool) -> bytes:
@@ -66,14 +66,14 @@ def htb_class(index: int, wanted: HtbClass, *, new: bool) -> bytes:
         HANDLE << 16 | wanted.number,
         HANDLE << 16 | wanted.parent,
         "htb",
-        _attribute(_HTB_PARMS, parms),
+        attribute(_HTB_PARMS, parms),
     )
 
 
 def queue(index: int, leaf: int, limit_bytes: int, packet_bytes: int, *, new: bool) -> bytes:
     """Make a leaf's queue or give it another limit: TBF, because it alone cuts joined packets into single ones."""
     parms = _rate(_NO_WAIT_BPS) + bytes(_RATE.size) + struct.pack("=III", limit_bytes, 0, 0)
-    options = _attribute(_TBF_PARMS, parms) + _attribute(_TBF_BURST, struct.pack("=I", packet_bytes))
+    options = attribute(_TBF_PARMS, parms) + attribute(_TBF_BURST, struct.pack("=I", packet_bytes))
     flags = CREATE | EXCLUSIVE if new else 0
     return _message(NEW_QDISC, flags, index, (BELOW + leaf) << 16, HANDLE << 16 | leaf, "tbf", options)
 
@@ -81,22 +81,27 @@ def queue(index: int, leaf: int, limit_bytes: int, packet_bytes: int, *, new: bo
 def flows(index: int, leaf: int, target_us: int) -> bytes:
     """Part a leaf's queue by flows, where the kernel has fq_codel (RFC 8290)."""
     options = b"".join(
-        _attribute(kind, struct.pack("=I", value))
+        attribute(kind, struct.pack("=I", value))
         for kind, value in ((_FQ_CODEL_TARGET, target_us), (_FQ_CODEL_INTERVAL, 100_000), (_FQ_CODEL_QUANTUM, 300))
     )
     return _message(NEW_QDISC, CREATE | EXCLUSIVE, index, 0, (BELOW + leaf) << 16 | 1, "fq_codel", options)
 
 
-def classes_of(index: int, number: int) -> bytes:
+def classes_of(index: int) -> bytes:
     """Ask for every class of an interface and its counters."""
-    return _packed(GET_CLASS, REQUEST | DUMP, _TC.pack(0, index, 0, 0, 0), number)
+    return packed(GET_CLASS, REQUEST | DUMP, _TC.pack(0, index, 0, 0, 0))
 
 
 def acknowledged(messages: list[bytes], number: int) -> bytes:
     """Return the messages as one, of which the last carries a number and is answered when all are done."""
     *others, last = messages
-    length, kind, flags, _, port = _HEADER.unpack_from(last)
-    return b"".join([*others, _HEADER.pack(length, kind, flags | ACK, number, port), last[_HEADER.size :]])
+    return b"".join([*others, numbered(last, number, ACK)])
+
+
+def numbered(message: bytes, number: int, more_flags: int = 0) -> bytes:
+    """Return a message with a number, by which its answer is known."""
+    length, kind, flags, _, port = _HEADER.unpack_from(message)
+    return _HEADER.pack(length, kind, flags | more_flags, number, port) + message[_HEADER.size :]
 
 
 def answers(data: bytes) -> Iterator[tuple[int, int, bytes]]:
@@ -120,28 +125,31 @@ def counters_of(content: bytes) -> ClassCounters:
     """Return the counters in what the kernel says of a class."""
     _, _, handle, _, _ = _TC.unpack_from(content)
     sent = drops = backlog = 0
-    for kind, value in _attributes(content[_TC.size :]):
+    for kind, value in attributes(content[_TC.size :]):
         if kind == _STATS2:
-            told = dict(_attributes(value))
+            told = dict(attributes(value))
             (sent,) = struct.unpack_from("=Q", told.get(_BASIC, bytes(8)))
             _, backlog, drops = struct.unpack_from("=III", told.get(_QUEUE, bytes(12)))
     return ClassCounters(handle & 0xFFFF, sent, drops, backlog)
 
 
 def _message(kind: int, flags: int, index: int, handle: int, parent: int, named: str, options: bytes) -> bytes:
-    body = _TC.pack(0, index, handle, parent, 0) + _attribute(_KIND, named.encode() + b"\0")
-    return _packed(kind, REQUEST | flags, body + _attribute(_OPTIONS, options))
+    body = _TC.pack(0, index, handle, parent, 0) + attribute(_KIND, named.encode() + b"\0")
+    return packed(kind, REQUEST | flags, body + attribute(_OPTIONS, options))
 
 
-def _packed(kind: int, flags: int, body: bytes, number: int = 0) -> bytes:
-    return _HEADER.pack(_HEADER.size + len(body), kind, flags, number, 0) + body
+def packed(kind: int, flags: int, body: bytes) -> bytes:
+    """Return a message."""
+    return _HEADER.pack(_HEADER.size + len(body), kind, flags, 0, 0) + body
 
 
-def _attribute(kind: int, value: bytes) -> bytes:
+def attribute(kind: int, value: bytes) -> bytes:
+    """Return one attribute of a message, filled up to the next."""
     return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value + bytes(-len(value) % 4)
 
 
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
+def attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the kind and value of each attribute, as far as they are whole."""
     at = 0
     while at + _ATTRIBUTE.size <= len(data):
         length, kind = _ATTRIBUTE.unpack_from(data, at)

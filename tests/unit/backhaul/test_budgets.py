@@ -1,0 +1,162 @@
+"""A call's budget begins, falls at once, rises after proof, and is not stuck whatever is told of the link meanwhile."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
+
+import pytest
+
+from gateway.backhaul.budgets import BUDGET_EVERY_S, CALL_UNKNOWN_BPS, CALL_WANTS_BPS, Budget
+from gateway.backhaul.link import Backhaul
+from gateway.backhaul.sensing.figures import Estimate, LinkFigures, WayFigures
+from gateway.backhaul.sharing.classes import TrafficClass
+from gateway.backhaul.sharing.policy import Policy
+from gateway.backhaul.sharing.shares import Capacity
+from tests.unit.demo.virtual_time import LoopClock, in_virtual_time
+
+REALTIME, INTERACTIVE, WEB, BULK = TrafficClass
+
+
+async def answers(peer: tuple[str, int]) -> bool:
+    return bool(peer)
+
+
+class Figures:
+    """What is measured of a link, as a test says."""
+
+    def __init__(self, bps: float | None = None, confidence: float = 1.0) -> None:
+        self.bps = bps
+        self.confidence = confidence
+
+    def __call__(self) -> LinkFigures:
+        known = WayFigures(None if self.bps is None else Estimate(self.bps, self.confidence, 0.0))
+        return LinkFigures(known, known)
+
+
+def made(
+    figures: Figures,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    policy: Policy | None = None,
+    call_wants_bps: int = CALL_WANTS_BPS,
+) -> Backhaul:
+    backhaul = Backhaul(
+        LoopClock(),
+        capacity=None,
+        carrier=lambda: True,
+        probe=answers,
+        policy=policy or Policy(),
+        call_wants_bps=call_wants_bps,
+        measured=True,
+    )
+    monkeypatch.setattr(backhaul.steering.measuring, "figures", figures)
+    return backhaul
+
+
+@asynccontextmanager
+async def running(backhaul: Backhaul) -> AsyncIterator[Backhaul]:
+    async with asyncio.TaskGroup() as tasks:
+        keeping = tasks.create_task(backhaul._budgets.run())
+        await asyncio.sleep(0)
+        yield backhaul
+        keeping.cancel()
+
+
+async def ticks(count: int = 2) -> None:
+    await asyncio.sleep(BUDGET_EVERY_S * (count + 0.5))
+
+
+def test_a_budget_falls_at_once_and_rises_after_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def journey() -> None:
+        figures = Figures(4_000_000)
+        async with running(made(figures, monkeypatch)) as backhaul:
+            with backhaul.share(REALTIME):
+                await ticks()
+                assert backhaul.call_budget() == Budget(CALL_WANTS_BPS, CALL_WANTS_BPS)
+                figures.bps = 400_000
+                await ticks()
+                fallen_bps = backhaul.call_budget().down_bps
+                assert fallen_bps <= 360_000
+                figures.bps = 4_000_000
+                await ticks()
+                assert backhaul.call_budget().down_bps == fallen_bps, "without proof nothing rises"
+                await asyncio.sleep(20)
+                assert backhaul.call_budget().down_bps > fallen_bps
+
+    in_virtual_time(journey())
+
+
+def test_between_two_calls_what_the_first_was_cut_to_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def journey() -> None:
+        figures = Figures(200_000)
+        async with running(made(figures, monkeypatch)) as backhaul:
+            with backhaul.share(REALTIME):
+                await ticks()
+            figures.bps = 4_000_000
+            await ticks()
+            assert backhaul.call_budget().down_bps == CALL_WANTS_BPS, "what the next would get"
+            with backhaul.share(REALTIME):
+                await ticks()
+                assert backhaul.call_budget().down_bps == CALL_WANTS_BPS
+
+    in_virtual_time(journey())
+
+
+def test_a_second_call_halves_the_budget_of_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def journey() -> None:
+        async with running(made(Figures(1_000_000), monkeypatch)) as backhaul:
+            with backhaul.share(REALTIME):
+                await ticks()
+                with backhaul.share(REALTIME):
+                    await ticks()
+                    assert 2 * backhaul.call_budget().down_bps <= 900_000
+
+    in_virtual_time(journey())
+
+
+def test_a_budget_follows_the_link_again_when_a_told_figure_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def journey() -> None:
+        figures = Figures(4_000_000)
+        async with running(made(figures, monkeypatch)) as backhaul:
+            with backhaul.share(REALTIME):
+                backhaul.tell_capacity(Capacity(300_000, 300_000))
+                await ticks()
+                assert backhaul.call_budget().down_bps == pytest.approx(270_000, rel=0.02)
+                backhaul.tell_capacity(None)
+                await ticks()
+                changes = backhaul.changes()
+                await anext(changes)
+                figures.bps = 250_000
+                async with asyncio.timeout(5):
+                    await anext(changes)  # and the call is told
+                assert backhaul.call_budget().down_bps <= 225_000
+
+    in_virtual_time(journey())
+
+
+def test_a_figure_that_is_now_sure_and_now_not_moves_a_call_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def journey() -> list[int]:
+        figures, seen = Figures(500_000), []
+        async with running(made(figures, monkeypatch)) as backhaul:
+            with backhaul.share(REALTIME):
+                for second in range(60):
+                    figures.confidence = second % 2
+                    await asyncio.sleep(1)
+                    seen.append(backhaul.call_budget().down_bps)
+        return seen
+
+    seen = in_virtual_time(journey())
+    assert sum(1 for before, after in pairwise(seen) if before != after) <= 6
+
+
+def test_a_call_has_no_more_than_it_wants_or_the_operator_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def journey() -> None:
+        assert made(Figures(), monkeypatch, call_wants_bps=100_000).call_budget().down_bps == 100_000
+        assert made(Figures(), monkeypatch).call_budget().down_bps == CALL_UNKNOWN_BPS
+        half = Policy(calls_ratio_max=0.5)
+        assert made(Figures(1_000_000), monkeypatch, policy=half).call_budget().down_bps == 500_000
+        small = Policy(call_bps_max=200_000)
+        assert made(Figures(4_000_000), monkeypatch, policy=small).call_budget().down_bps == 200_000
+
+    in_virtual_time(journey())

@@ -1,0 +1,154 @@
+"""A share that is held, raised, or carried by one connection after another loses nothing and waits for nobody else."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from gateway.backhaul.dialer import Endpoint, connect
+from gateway.backhaul.link import Backhaul
+from gateway.backhaul.sensing.flows import Flows
+from gateway.backhaul.sharing.classes import TrafficClass
+from gateway.backhaul.sharing.shares import Capacity
+from tests.clocks import HandClock
+from tests.unit.demo.virtual_time import LoopClock, in_virtual_time
+
+REALTIME, INTERACTIVE, WEB, BULK = TrafficClass
+
+
+async def answers(peer: tuple[str, int]) -> bool:
+    return bool(peer)
+
+
+def made(capacity: Capacity | None = None, *, measured: bool = False) -> Backhaul:
+    return Backhaul(LoopClock(), capacity=capacity, carrier=lambda: True, probe=answers, measured=measured)
+
+
+def test_what_rises_out_of_a_class_that_is_held_goes_on() -> None:
+    async def journey() -> None:
+        backhaul = made()
+        backhaul.hold(BULK, held=True)
+        with backhaul.share(BULK) as page, backhaul.share(BULK) as warming:
+            async with asyncio.TaskGroup() as tasks:
+                wanted = tasks.create_task(page.take_down(1_000))
+                other = tasks.create_task(warming.take_down(1_000))
+                await asyncio.sleep(1)
+                page.rise(WEB)
+                await asyncio.sleep(1)
+                assert (wanted.done(), other.done()) == (True, False)
+                backhaul.hold(BULK, held=False)
+                await asyncio.sleep(1)
+                assert other.done()
+
+    in_virtual_time(journey())
+
+
+def test_a_class_that_is_let_go_and_held_again_at_once_waits() -> None:
+    async def journey() -> None:
+        backhaul = made()
+        backhaul.hold(BULK, held=True)
+        with backhaul.share(BULK) as warming:
+            async with asyncio.TaskGroup() as tasks:
+                waiting = tasks.create_task(warming.take_up(1_000))
+                await asyncio.sleep(1)
+                backhaul.hold(BULK, held=False)
+                backhaul.hold(BULK, held=True)
+                await asyncio.sleep(1)
+                assert not waiting.done()
+                backhaul.hold(BULK, held=False)
+
+    in_virtual_time(journey())
+
+
+def test_who_is_cancelled_while_held_counts_what_came_and_nothing_that_did_not_go() -> None:
+    async def journey() -> None:
+        backhaul = made()
+        backhaul.hold(BULK, held=True)
+        with backhaul.share(BULK) as warming:
+            for take in (warming.take_down, warming.take_up):
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(take(1_000), 1)
+        assert (backhaul.moved()[BULK].down_bytes, backhaul.moved()[BULK].up_bytes) == (1_000, 0)
+
+    in_virtual_time(journey())
+
+
+@pytest.mark.parametrize(("capacity", "measured"), [(None, False), (None, True), (Capacity(400_000, 400_000), False)])
+def test_all_that_goes_up_goes_in_order_and_is_counted_once(capacity: Capacity | None, measured: bool) -> None:
+    content = bytes(range(256)) * 200
+
+    async def journey() -> None:
+        backhaul = made(capacity, measured=measured)
+        with backhaul.share(INTERACTIVE) as order:
+            pieces = [piece async for piece in order.going_up(content)]
+            assert b"".join(pieces) == content
+            assert max(map(len, pieces)) <= backhaul.steering.piece_bytes
+            assert [piece async for piece in order.going_up(b"")] == []
+        assert backhaul.moved()[INTERACTIVE].up_bytes == len(content)
+
+    in_virtual_time(journey())
+
+
+def test_what_comes_down_is_handed_on_as_it_came_and_counted_once() -> None:
+    async def journey() -> None:
+        backhaul = made()
+        with backhaul.share(WEB) as page:
+            assert [piece async for piece in page.coming_down(b"abc")] == [b"abc"]
+        assert backhaul.moved()[WEB].down_bytes == 3
+
+    in_virtual_time(journey())
+
+
+@pytest.fixture
+def listening() -> Iterator[socket.socket]:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.listen(8)
+        yield sock
+
+
+async def test_a_share_that_is_tried_again_on_a_kept_connection_counts_only_its_own(listening: socket.socket) -> None:
+    backhaul = Backhaul(HandClock(), capacity=None, carrier=lambda: True, probe=answers)
+    end = Endpoint(*listening.getsockname())
+    with await connect(backhaul.flows, end) as first, await connect(backhaul.flows, end) as kept:
+        peers = [listening.accept()[0] for _ in range(2)]
+        peers[1].sendall(bytes(20_000))
+        with backhaul.share(WEB) as share:
+            (flow,) = backhaul.steering.open.values()
+            for sock in (first, kept):
+                share.through(sock)
+                backhaul.steering.tick()
+                backhaul.steering.tick()
+                assert flow.window_bytes is not None
+                share.leave(sock)
+                assert flow.window_bytes is None
+            assert flow.down_bytes == 0
+        for peer in peers:
+            peer.close()
+
+
+async def test_a_share_lets_go_of_a_connection_that_was_closed_under_it(listening: socket.socket) -> None:
+    backhaul = Backhaul(HandClock(), capacity=None, carrier=lambda: True, probe=answers)
+    with await connect(backhaul.flows, Endpoint(*listening.getsockname())) as sock, backhaul.share(WEB) as share:
+        (flow,) = backhaul.steering.open.values()
+        share.through(sock)
+        backhaul.steering.tick()
+        sock.close()
+        backhaul.steering.tick()
+        share.leave(sock)
+        assert not flow.moves
+        assert flow.window_bytes is None
+
+
+async def test_a_pace_that_stays_costs_no_system_call(
+    listening: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flows = Flows(HandClock())
+    with await connect(flows, Endpoint(*listening.getsockname())) as sock:
+        flows.through(1, sock, WEB)
+        calls: list[int] = []
+        monkeypatch.setattr("gateway.backhaul.sensing.flows._set", lambda *told: calls.append(told[-1]))
+        for rate_bps in (80_000, 80_000, None, None, 80_000):
+            flows.pace_up(1, rate_bps)
+        assert calls == [10_000, -1, 10_000]
