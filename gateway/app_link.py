@@ -47,7 +47,9 @@ from gateway.web.ahead.warm import local_time
 from gateway.web.lasting import lasting
 
 LOOK_S = 1.0
-SHAPES_EVERY_S = 0.1
+SHAPES_EVERY_S = 0.05
+WINDOWED_RATIO = 1.1  # windows hold the rate then, and the kernel's queue is for what has none to lower
+UNHEARD_UP_BPS = 1_000_000  # phones' calls and acknowledgements must fit before a queue up was ever heard
 SECRET_BYTES_MIN = 16  # RFC 2865 §3
 MONTH_S = 2_678_400.0  # 31 days
 PROBES_WITH_CALL_HZ = 10.0  # a call is on: its queue is to be known, and nothing else may tell
@@ -84,6 +86,7 @@ class LinkParts:
         self._shaper = KernelShaper(settings.box.data / SOCKET, clock)
         self._radius = _radius(settings, clock, backhaul, self.account)
         self._resting_until_s = float("-inf")
+        self._heard_up = False
         self._moved = backhaul.moved()
 
     async def start(self) -> None:
@@ -92,7 +95,6 @@ class LinkParts:
             await self._metered.start()
         await self.account.start()
         await self.history.start()
-        await self._spending.refresh()
         backhaul = self._backhaul
         backhaul.book = self.account
         backhaul.steering.ceiling_bps = self._ceiling_bps
@@ -303,8 +305,21 @@ class LinkParts:
             status = self._shaper.status()
             steering.shape(shapes=status.shaping)
             if status.reached:
-                self._shaper.tell(KernelRates(steering.whole_bps(Way.DOWN), steering.whole_bps(Way.UP)))
+                self._shaper.tell(self._kernel_rates(holds_windows=status.flows is not None))
             await asyncio.sleep(SHAPES_EVERY_S if status.shaping else LOOK_S)
+
+    def _kernel_rates(self, *, holds_windows: bool) -> KernelRates:
+        steering = self._backhaul.steering
+        down_bps, up_bps = steering.whole_bps(Way.DOWN), steering.whole_bps(Way.UP)
+        if steering.told is not None:
+            return KernelRates(down_bps, up_bps)
+        measuring = steering.measuring
+        self._heard_up = self._heard_up or (measuring.queueing_s(Way.UP) or 0.0) > measuring.pace(Way.UP).target_s
+        return KernelRates(
+            int(down_bps * (WINDOWED_RATIO if holds_windows else 1)),
+            up_bps if self._heard_up else max(up_bps, UNHEARD_UP_BPS),
+            window_bytes=int(measuring.pace(Way.DOWN).window_bytes),
+        )
 
     def _ceiling_bps(self, tenant: str, traffic_class: TrafficClass, whole_bps: int) -> int | None:
         slowing = tightest([self._spending.slowing(), self._spending.slowing(tenant)])

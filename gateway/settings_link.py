@@ -145,7 +145,7 @@ class Account(Section):
         examples=[13],
     )
     write_every_s: Whole = Field(
-        default=60,  # a crash loses as much of the account; each time costs the card some 10 kB
+        default=60,  # a crash loses as much of the account; each time costs the card some 5 kB
         ge=10,
         le=900,
         description=N_("seconds between two times that the account is written to disk, 10 to 900"),

@@ -63,6 +63,22 @@ class Book(Protocol):
         ...
 
 
+class Source(Protocol):
+    """Where a piece came from: what can be let stand unread in the kernel, so that its sender stops."""
+
+    def is_reading(self) -> bool:
+        """Say whether it is read from."""
+        ...
+
+    def pause_reading(self) -> None:
+        """Let what comes stand."""
+        ...
+
+    def resume_reading(self) -> None:
+        """Take what comes again."""
+        ...
+
+
 class Share:
     """A claim on the link in one class, while it is open."""
 
@@ -100,19 +116,22 @@ class Share:
             self._carried = None
             self._flow.let_go()
 
-    async def take_down(self, size_bytes: int, source: asyncio.ReadTransport | None = None) -> None:
+    async def take_down(self, size_bytes: int, source: Source | None = None) -> None:
         """Return when the next piece may be read from `source`, after one of `size_bytes` has come; counts them."""
         self.moved(down_bytes=size_bytes)
         steering = self._backhaul.steering
-        holds = source is not None and steering.holds_reading(self._number) and source.is_reading()
-        if source is not None and holds:
-            source.pause_reading()
+        if source is None or not steering.holds_reading(self._number) or not source.is_reading():
+            await self._wait_down(size_bytes)
+            return
+        source.pause_reading()
         try:
-            await self._backhaul.wait_allowed(self._flow)
-            await steering.take_down(self._number, size_bytes)
+            await self._wait_down(size_bytes)
         finally:
-            if source is not None and holds and not source.is_closing():
-                source.resume_reading()
+            source.resume_reading()
+
+    async def _wait_down(self, size_bytes: int) -> None:
+        await self._backhaul.wait_allowed(self._flow)
+        await self._backhaul.steering.take_down(self._number, size_bytes)
 
     async def take_up(self, size_bytes: int) -> None:
         """Return when `size_bytes` may be sent to the far side; counts them."""
@@ -129,7 +148,7 @@ class Share:
             yield piece
             at += len(piece)
 
-    async def coming_down(self, content: bytes, source: asyncio.ReadTransport | None = None) -> AsyncIterator[bytes]:
+    async def coming_down(self, content: bytes, source: Source | None = None) -> AsyncIterator[bytes]:
         """Yield content that has come from `source`, when the next may be read; counts it."""
         await self.take_down(len(content), source)
         yield content

@@ -14,6 +14,7 @@ from gateway.backhaul.sensing.control import Controller, Heard, Limits, Pace
 from gateway.backhaul.sensing.crossed import Crossed
 from gateway.backhaul.sensing.delay import Queueing, RoundTrips
 from gateway.backhaul.sensing.figures import Estimate, LinkFigures, WayFigures
+from gateway.backhaul.sensing.origins import Origins
 from gateway.backhaul.sensing.samples import CounterSample, DelaySample, FlowSample, Sees, Way
 from gateway.clock import Clock
 
@@ -83,6 +84,7 @@ class Measuring:
             Way.UP: _Direction(Controller(Limits(start_bps=START_UP_BPS))),
         }
         self._queueing = Queueing()
+        self._origins = Origins()
         self._received, self._sent = RoundTrips(receives=True), RoundTrips(receives=False)
         self._told: list[DelaySample] = []
         self.ears: list[Callable[[], Iterable[DelaySample]]] = []  # other instruments, asked at each look
@@ -176,7 +178,8 @@ class Measuring:
                 went_s = self._sent.feed(each.flow, each.rtt_s, each.acked_bytes // MSS_BYTES, each.min_rtt_s)
                 if went_s is not None:
                     told.append(DelaySample(each.at_s, went_s, each.peer, Sees.BOTH))
-        return [(each.sees, Heard(*self._queueing.feed(each))) for each in told]
+        heard = [(each, Heard(*self._queueing.feed(each))) for each in told]
+        return self._origins.agreed(self._clock.now_s(), heard)
 
     def _beside_s(self, way: Way, now_s: float, *, is_loaded: bool) -> float:
         """Return the other direction's queue, in which a round trip has waited too: as heard, or as it is aimed at."""

@@ -36,6 +36,7 @@ IDLE_TICK_S = 0.25  # shares are open, and nothing moves
 IDLE_AFTER_S = 2.0
 DIVIDE_EVERY_S = 0.1
 FIRST_BYTES_MAX = 10 * MSS_BYTES  # RFC 6928: what a sender would begin with
+LEAVES_TURNS_RATIO = 0.95  # of the window, that all connections must fit into
 PIECES = 4  # of a window that are sent one by one
 PIECE_BYTES_MAX = 16_384
 PACED_RATIO = 1.25  # the window holds a sender to its share; pacing only keeps it from sending all of it at once
@@ -73,6 +74,7 @@ class Steering:
         self._reading, self._sending = Turns(), Turns()
         self._pacers: dict[tuple[int, Way], Pacer] = {}
         self._used = dict.fromkeys(Way, 0)
+        self._in_turns = False
         self._busy = asyncio.Event()
         self._moved_s = NEVER_S
         self._divided_s = NEVER_S
@@ -86,8 +88,7 @@ class Steering:
                 self.tick()
             except Exception as exc:  # noqa: BLE001 - a fault of ours here must not end the calls and the queue
                 _log.error("steering.failed", error=type(exc).__name__)
-                for turns in (self._reading, self._sending):
-                    turns.plan(None, 0.0, {})  # nobody waits for a turn that does not come
+                self._let_all_go()
                 await asyncio.sleep(AGAIN_S)
             idle = self._clock.now_s() - self._moved_s > IDLE_AFTER_S
             await asyncio.sleep(IDLE_TICK_S if idle else TICK_S)
@@ -123,6 +124,16 @@ class Steering:
         """Believe this figure, or measure again."""
         self.told = told
         self.changed()
+        if not self._steers:
+            self._let_all_go()
+
+    def _let_all_go(self) -> None:
+        """Have nobody wait for a turn that does not come, and leave windows and pace to the kernel."""
+        for turns in (self._reading, self._sending):
+            turns.plan(None, 0.0, {})
+        for number in self.open:
+            self._flows.clamp(number, None)
+            self._flows.pace_up(number, None)
 
     async def take_down(self, number: int, size_bytes: int) -> None:
         """Return when a flow may read on, after a piece of this size."""
@@ -187,6 +198,7 @@ class Steering:
             self._moved_s = now_s
         for looker in self.lookers:
             looker(carried, samples)
+        self._in_turns = self._takes_turns()
         self.measuring.look(samples, self._loads())
         if now_s - self._divided_s >= DIVIDE_EVERY_S and self.open:
             self._divide()
@@ -197,11 +209,12 @@ class Steering:
     def _steers(self) -> bool:
         return self.told is None and self.measures
 
-    @property
-    def _in_turns(self) -> bool:
-        """Whether there are more connections than windows."""
+    def _takes_turns(self) -> bool:
+        """Say whether there are more connections than windows; near the border it stays as it is."""
         moving = sum(1 for each in self.open.values() if each.moves)
-        return self._steers and moving * SEGMENTS_MIN * PACKET_BYTES > self.measuring.pace(Way.DOWN).window_bytes
+        needed_bytes = moving * SEGMENTS_MIN * PACKET_BYTES
+        window_bytes = self.measuring.pace(Way.DOWN).window_bytes
+        return self._steers and needed_bytes > window_bytes * (LEAVES_TURNS_RATIO if self._in_turns else 1.0)
 
     def _note_progress(self, samples: Sequence[FlowSample], passed_s: float) -> None:
         """Bring the flows up to what the kernel and the rooms say has moved."""

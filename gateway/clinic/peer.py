@@ -141,7 +141,14 @@ class Peer:
 
     def answer_again(self, voice: Voice, connect_bps: int) -> str:
         """Return the answer with another voice; the connection itself stays as it is."""
-        return write_answer(self._answer, self._offer, addresses=self._addresses, voice=voice, connect_bps=connect_bps)
+        return write_answer(
+            self._answer,
+            self._offer,
+            addresses=self._addresses,
+            voice=voice,
+            connect_bps=connect_bps,
+            stamped=self._ear is not None,
+        )
 
     @property
     def is_connected(self) -> bool:

@@ -16,7 +16,7 @@ from gateway.backhaul.account.history_time import OwnTime
 from gateway.backhaul.sensing.state import LinkState
 from gateway.clock import Clock
 
-WRITE_EVERY_S = 900.0  # some 30 to 300 kB each: at most 30 MB a day on the card
+WRITE_EVERY_S = 1_800.0  # some 30 to 300 kB each: at most 15 MB a day on the card
 _log = structlog.get_logger("backhaul")
 
 

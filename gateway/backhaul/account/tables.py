@@ -29,7 +29,8 @@ CREATE INDEX IF NOT EXISTS records_by_start ON records (start_s);
 CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, document TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS reports (number INTEGER PRIMARY KEY AUTOINCREMENT, document TEXT NOT NULL);
 """
-_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "trusted_schema=OFF", "cell_size_check=ON")
+# Small pages, for a minute's writing changes one: 8 MB a day of two tenants on the card instead of 19 (2026-11).
+_PRAGMAS = ("page_size=1024", "journal_mode=WAL", "synchronous=FULL", "trusted_schema=OFF", "cell_size_check=ON")
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_SCHEMA})
 _PARTS = ("-wal", "-shm", "")  # the file itself last: while it is there, the move is not complete
 

@@ -13,6 +13,7 @@ from gateway.backhaul.dialer import Dialer, Endpoint, RefusedError, UnreachableE
 
 _NET = Path("/sys/class/net")
 _ROUTES = Path("/proc/net/route")
+_RTF_UP, _RTF_REJECT = 0x0001, 0x0200  # linux/route.h
 PROBE_S = 3.0  # longer than a wave (`watch`): a late answer is an answer
 FIND_S = 20.0
 ENDPOINTS_MAX = 2  # of one peer: both address families, or two of its servers
@@ -33,7 +34,12 @@ def default_interface() -> str | None:
         rows = _ROUTES.read_text(encoding="ascii").splitlines()[1:]
     except OSError:
         return None
-    return next((name for name, target, *_ in map(str.split, rows) if target == "00000000"), None)
+    return next((row[0] for row in map(str.split, rows) if row[1] == row[7] == "00000000" and _leads(row[3])), None)
+
+
+def _leads(flags: str) -> bool:
+    """Say whether a route is up, and no refusal (`unreachable default`), which has no interface."""
+    return int(flags, 16) & (_RTF_UP | _RTF_REJECT) == _RTF_UP
 
 
 def interface_exists(name: str) -> bool:

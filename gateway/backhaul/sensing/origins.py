@@ -6,7 +6,7 @@ more than somebody who has been heard for long is not heard for a minute. Who is
 compare with. A round trip holds both directions' queues, so it bounds each of them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
 
@@ -44,17 +44,18 @@ class Origins:
     def __len__(self) -> int:
         return len(self._origins)
 
-    def agreed(self, now_s: float, told: Iterable[tuple[DelaySample, Heard]]) -> list[tuple[Sees, Heard]]:
-        """Take what a look brought; returns the least of each origin that is believed."""
+    def agreed(self, now_s: float, told: Sequence[tuple[DelaySample, Heard]]) -> list[tuple[Sees, Heard]]:
+        """Take what a look brought; returns what the origins that are believed have told."""
         least: dict[Key, Heard] = {}
-        for sample, heard in told:
-            key = sample.sees, origin_of(sample.path)
+        keys = [(sample.sees, origin_of(sample.path)) for sample, _ in told]
+        for key, (_, heard) in zip(keys, told, strict=True):
             if key not in least or heard.queueing_s < least[key].queueing_s:
                 least[key] = heard
         for key, heard in least.items():
             self._hear(key, heard, now_s)
         quietest = {sees: self._quietest(sees, now_s) for sees in {sees for sees, _ in least}}
-        return [(key[0], heard) for key, heard in least.items() if self._believes(key, heard, quietest[key[0]], now_s)]
+        believed = {key for key, heard in least.items() if self._believes(key, heard, quietest[key[0]], now_s)}
+        return [(key[0], heard) for key, (_, heard) in zip(keys, told, strict=True) if key in believed]
 
     def _hear(self, key: Key, heard: Heard, now_s: float) -> None:
         origin = self._origins.pop(key, None) or _Origin(now_s, now_s)

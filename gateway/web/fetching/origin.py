@@ -78,7 +78,7 @@ class Reply:
             while came := await content.readany():
                 self._link.heard()
                 for piece in in_pieces(came):
-                    await self._share.take_down(len(piece), self._transport())
+                    await self._share.take_down(len(piece), self._source())
                     yield piece
             fault = BodyBroken() if self._cut_short() else None
         except aiohttp.SocketTimeoutError:
@@ -93,9 +93,10 @@ class Reply:
             yield left
         raise fault
 
-    def _transport(self) -> asyncio.Transport | None:
+    def _source(self) -> "_Source | None":
         connection = self._response.connection
-        return connection.transport if connection is not None else None
+        protocol = connection.protocol if connection is not None else None
+        return _Source(protocol) if isinstance(protocol, ResponseHandler) else None
 
     def close(self) -> None:
         """Let go of the answer; its connection is used again if all of it was read."""
@@ -105,6 +106,25 @@ class Reply:
         """A body without a length ends with its connection, unless that was reset (RFC 9112 §8)."""
         closed = self._closed
         return self._ends_by_close and closed is not None and closed.done() and closed.exception() is not None
+
+
+class _Source:
+    """An answer's connection, through aiohttp, whose deadline for the next byte does not run while it is paused."""
+
+    def __init__(self, protocol: ResponseHandler) -> None:
+        self._protocol = protocol
+
+    def is_reading(self) -> bool:
+        """Say whether it is read from."""
+        return self._protocol.transport is not None
+
+    def pause_reading(self) -> None:
+        """Let what comes stand."""
+        self._protocol.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Take what comes again."""
+        self._protocol.resume_reading()
 
 
 def in_pieces(came: bytes) -> Iterator[bytes]:

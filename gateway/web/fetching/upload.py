@@ -41,9 +41,11 @@ class Upload:
             if come_bytes > self._size_bytes_max:
                 self.fault = self._too_large()
                 raise self.fault
+            self._within(None)  # the link's turn is nobody's silence
             async for part in self._share.going_up(piece):
                 self._within(self._silence_s)  # for the origin to take it
                 yield part
+                self._within(None)
         self._within(None)
 
     async def _piece(self) -> bytes:

@@ -14,7 +14,7 @@ from gateway.backhaul.account.account import Account, AccountLimits
 from gateway.backhaul.account.formats import FAR_S, Format, read
 from gateway.backhaul.account.record import FIRST_PREVIOUS, UsageRecord, check
 from gateway.backhaul.account.tables import CHAIN_RECORDS_MAX, FILE
-from gateway.backhaul.account.usage import TENANTS_MAX, Usage
+from gateway.backhaul.account.usage import TENANTS_MAX, Usage, summed
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.errors import CannotStart
 from tests.clocks import HandClock
@@ -205,6 +205,20 @@ async def test_old_records_go_a_few_at_a_time_and_the_rest_still_verifies(tmp_pa
     assert (anchor["sequence"] + 1, anchor["hash"]) == told(after[0], "sequence", "previous")
 
 
+async def test_a_minute_costs_the_card_one_small_page(tmp_path: Path, clock: HandClock) -> None:
+    account = an_account(tmp_path, clock)
+    await account.start()
+    sizes = []
+    for _ in range(10):
+        for tenant in ("clinic", "school"):
+            account.count(tenant, WEB, down_bytes=10**9, up_bytes=10**8)
+        clock.pass_s(60)
+        await account.beat()
+        sizes.append((tmp_path / f"{FILE}-wal").stat().st_size)
+    await account.stop()
+    assert max(after - before for before, after in itertools.pairwise(sizes[1:])) <= 1_024 + 24
+
+
 async def test_records_of_a_clock_that_ran_ahead_do_not_keep_those_before_and_after_them_for_ever(
     tmp_path: Path, clock: HandClock
 ) -> None:
@@ -229,6 +243,7 @@ async def test_totals_add_up_closed_and_open_intervals(tmp_path: Path, clock: Ha
         account.count("clinic", WEB, down_bytes=10, up_bytes=1, local_bytes=5)
         clock.pass_s(60)
         await account.beat()
+    assert await account.closed() == summed(each.figures for each in await records(account))
     (total,) = await account.totals()
     lifetime = (await account.lifetimes())["clinic"]
     assert (total.tenant, total.traffic_class, total.carried) == ("clinic", WEB, (200, 20, 100))

@@ -32,6 +32,7 @@ def test_all_of_it_can_be_set() -> None:
                 "gigabyte_minor": 250,
             },
             "radius": {"server": "192.0.2.10", "secret_file": "secrets/radius"},
+            "tenants": [{"name": "coop", "networks": ["10.1.0.0/16"]}],
         },
         Path("/tmp"),
     )

@@ -103,3 +103,26 @@ def test_a_burst_after_a_pause_is_not_taken_for_the_rate_of_the_link() -> None:
     estimate = metered.meter.estimate(metered.now_s)
     assert estimate is not None
     assert estimate.value <= 1_010_000
+
+
+def test_what_happened_while_nobody_looked_is_no_rate() -> None:
+    meter = CapacityMeter()
+    for tick in range(250):
+        meter.feed(tick * 0.02, tick * 10_000, 0.02, 0.02)
+    before = meter.estimate(5.0)
+    assert before is not None
+    meter.feed(3_600.0, 2_600_000, 0.1, 0.02)  # an hour later, a late first packet
+    meter.feed(3_600.02, 2_600_100, 0.1, 0.02)
+    after = meter.estimate(3_600.02)
+    assert after is not None
+    assert after.value == before.value
+
+
+def test_a_counter_that_begins_anew_is_no_rate() -> None:
+    meter = CapacityMeter()
+    for tick in range(250):
+        meter.feed(tick * 0.02, tick * 10_000, 0.02, 0.02)
+    meter.feed(5.0, 0, 0.02, 0.02)
+    estimate = meter.estimate(5.0)
+    assert estimate is not None
+    assert estimate.value == pytest.approx(4_000_000, rel=0.02)

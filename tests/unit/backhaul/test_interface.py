@@ -101,3 +101,18 @@ def test_an_interface_that_was_named_and_is_gone_has_no_carrier(
     assert has_carrier()
     (tmp_path / "wwan0" / "carrier").write_text("0\n", encoding="ascii")
     assert not has_carrier()
+
+
+HEAD = "Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT\n"
+REFUSED = "* 00000000 00000000 0201 0 0 -1 00000000 0 0 0\n"
+HALF = "tun0 00000000 010200C0 0003 0 0 0 00000080 0 0 0\n"  # 0.0.0.0/1
+WHOLE = "wwan0 00000000 010200C0 0003 0 0 100 00000000 0 0 0\n"
+
+
+@pytest.mark.parametrize(("rows", "found"), [(HALF + WHOLE + REFUSED, "wwan0"), (REFUSED, None), ("", None)])
+def test_the_default_route_is_the_one_that_leads_somewhere(
+    rows: str, found: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "route").write_text(HEAD + rows)
+    monkeypatch.setattr(module, "_ROUTES", tmp_path / "route")
+    assert module.default_interface() == found

@@ -111,7 +111,7 @@ def test_a_guarantee_above_its_ceiling_is_refused() -> None:
 
 @pytest.mark.parametrize("queueing", list(Queueing))
 def test_rules_name_every_class_once_for_each_mark(queueing: Queueing) -> None:
-    text = rules.ruleset("wwan0", queueing, 64)
+    text = rules.ruleset("wwan0", queueing, 64, windows=True)
     marks = [mark for named in rules.DSCP.values() for mark in named]
     assert len(set(marks)) == len(marks)
     assert "46 : goto realtime" in text
@@ -121,8 +121,9 @@ def test_rules_name_every_class_once_for_each_mark(queueing: Queueing) -> None:
 
 
 def test_a_device_without_a_queue_gets_the_next_one() -> None:
-    assert "numgen inc mod 64 offset 2053111809" in rules.ruleset("wwan0", Queueing.HTB, 64)  # 7a60:1 and on
-    assert "numgen" not in rules.ruleset("wwan0", Queueing.CAKE, 64)
+    text = rules.ruleset("wwan0", Queueing.HTB, 64, windows=False)
+    assert "numgen inc mod 64 offset 2053111809" in text  # 7a60:1 and on
+    assert "numgen" not in rules.ruleset("wwan0", Queueing.CAKE, 64, windows=False)
 
 
 def test_counters_are_read_from_what_the_kernel_says_of_a_class() -> None:

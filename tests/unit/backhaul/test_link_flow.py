@@ -51,9 +51,9 @@ def test_without_a_connection_nothing_is_under_way() -> None:
     some = flow()
     some.sampled(sample())
     some.sampled(sample(unread=2_000, offered=2_896, unsent=9_000))
-    assert some.moves
+    assert (some.moves, some.going_bytes) == (True, 9_000)
     some.let_go()
-    assert not some.moves
+    assert (some.moves, some.window_bytes) == (False, None)
     assert (some.unread_bytes, some.offered_bytes, some.going_bytes) == (0, 0, 0)
 
 

@@ -164,12 +164,12 @@ def test_after_minutes_without_load_there_is_neither_a_collapse_nor_a_burst() ->
 
 
 @pytest.mark.parametrize("flows", [1, 8])
-def test_a_base_delay_that_grew_for_good_is_believed_after_half_a_minute_and_the_link_used_again(flows: int) -> None:
-    world = World(steady((4 * MBIT, 58.0)), endless(flows), delays_ms=((0.0, 20), (10.0, 50)))
+def test_a_base_delay_that_grew_for_good_is_known_for_no_queue_of_ours(flows: int) -> None:
+    world = World(steady((4 * MBIT, 42.0)), endless(flows), delays_ms=((0.0, 20), (10.0, 50)))
     result = seen(world)
-    assert result.use(10.0, 40.0) >= 0.2  # meanwhile it takes less than it could
-    assert result.use(50.0) >= 0.9
-    assert excess_ms(result, world, 50.0) <= 30
+    assert result.use(10.0, 30.0) >= 0.3  # meanwhile it takes less than it could
+    assert result.use(30.0) >= 0.9
+    assert excess_ms(result, world, 30.0) <= 60
 
 
 def test_a_base_delay_that_fell_is_learned_at_once() -> None:

@@ -194,3 +194,36 @@ async def test_who_comes_late_or_paused_has_no_credit() -> None:
         assert abs((early.bytes[1] - before) - late.bytes[2]) <= 2 * PIECE_BYTES
         early.stop()
         late.stop()
+
+
+async def test_who_came_before_its_share_was_known_does_not_pay_for_that() -> None:
+    turns = Turns()
+    turns.plan(0.0, 1.0, {1: 100_000})
+    async with asyncio.TaskGroup() as tasks:
+        readers = Readers(turns, tasks, {1: PIECE_BYTES})
+        order = [tasks.create_task(turns.take(2, 350)) for _ in range(3)]
+        await turn()
+        for _ in range(2):
+            turns.plan(PIECE_BYTES, 0.0, {1: 100_000})
+            await turn()
+        for _ in range(4):
+            turns.plan(PIECE_BYTES, 0.0, {1: 100_000, 2: 100_000})
+            await turn()
+        assert all(each.done() for each in order)
+        readers.stop()
+
+
+async def test_what_rises_does_not_stand_for_what_it_had_before() -> None:
+    turns, low, risen = Turns(), {1: 100_000, 2: 1_000}, {1: 100_000, 2: 100_000}
+    turns.plan(0.0, 1.0, low)
+    async with asyncio.TaskGroup() as tasks:
+        readers = Readers(turns, tasks, {1: PIECE_BYTES, 2: PIECE_BYTES})
+        await turn()
+        for rates, rounds in ((low, 10), (risen, 10)):
+            readers.bytes.clear()
+            for _ in range(rounds):
+                turns.plan(PIECE_BYTES, 0.0, rates)
+                for _ in range(8):
+                    await asyncio.sleep(0)
+        assert readers.bytes[2] >= readers.bytes[1] - 2 * PIECE_BYTES
+        readers.stop()

@@ -128,7 +128,7 @@ def test_a_mangled_offer_is_refused_or_read_but_never_breaks(data: st.DataObject
     assert read_offer(write_offer(offer)).media == offer.media
 
 
-def answered(offer: Offer) -> str:
+def answered(offer: Offer, *, stamped: bool = False) -> str:
     library = "\r\n".join(
         [
             "v=0", "o=- 1 1 IN IP4 0.0.0.0", "s=-", "t=0 0", "a=group:BUNDLE 0 1",
@@ -141,7 +141,9 @@ def answered(offer: Offer) -> str:
             "a=ice-pwd:0123456789012345678901", f"a=fingerprint:{FINGERPRINT}", "a=setup:active", "",
         ]
     )  # fmt: skip
-    return write_answer(library, offer, addresses=[("192.0.2.7", 5_004)], voice=SPARSE, connect_bps=45_000)
+    return write_answer(
+        library, offer, addresses=[("192.0.2.7", 5_004)], voice=SPARSE, connect_bps=45_000, stamped=stamped
+    )
 
 
 def test_an_answer_names_the_addresses_it_was_given_and_no_other() -> None:
@@ -159,6 +161,13 @@ def test_an_answer_asks_for_the_voice_that_a_weak_link_carries() -> None:
     assert "a=fmtp:111 minptime=10;useinbandfec=1;stereo=0;maxaveragebitrate=12000" in audio
     assert "a=ptime:60" in audio
     assert "a=fmtp:96 x-google-start-bitrate=45" in lines
+
+
+def test_a_voice_is_stamped_where_it_shows_the_link_and_its_browser_offers_to() -> None:
+    asks = "a=extmap:2 http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
+    assert asks in answered(read_offer(CHROMIUM), stamped=True).partition("m=video")[0]
+    assert "a=extmap" not in answered(read_offer(CHROMIUM))
+    assert "a=extmap" not in answered(read_offer(CHROMIUM.replace(asks, "a=x")), stamped=True)
 
 
 def candidates(*texts: str, near: bool) -> list[str]:

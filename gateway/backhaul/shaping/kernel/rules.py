@@ -107,10 +107,11 @@ def _windows(interface: str) -> str:
     """Return what finds a flow's scale before its device has a queue; meta priority holds it for so long."""
     marks = ", ".join(str(mark) for each in UNTOUCHED for mark in DSCP[each])
     scales = ", ".join(f"{scale} : goto {chain_of(scale)}" for scale in SCALES)
-    key4, key6 = (f"{family} saddr . tcp sport . tcp dport" for family in ("ip", "ip6"))
-    from4, from6 = (f"{family} daddr . tcp dport . tcp sport" for family in ("ip", "ip6"))
+    key4, key6 = (f"tcp sport . tcp dport . {family} saddr" for family in ("ip", "ip6"))
+    from4, from6 = (f"tcp dport . tcp sport . {family} daddr" for family in ("ip", "ip6"))
+    forgotten = f"flags dynamic,timeout; timeout {BUSY_S * 1000:.0f}ms;"
     return f"""{_scale_maps(key4, key6)}
-  set {BUSY} {{ typeof tcp sport . tcp dport; size {BUSY_MAX}; flags dynamic,timeout; timeout {BUSY_S * 1000:.0f}ms; }}
+  set {BUSY} {{ typeof tcp sport . tcp dport; size {BUSY_MAX}; {forgotten} }}
 {_window_chains()}
   chain note {{
     delete @scale4 {{ {key4} : meta priority }}
@@ -147,7 +148,7 @@ def _windows(interface: str) -> str:
     update @scale4 {{ {key4} : meta priority }}
     update @scale6 {{ {key6} : meta priority }}
     meta priority vmap {{ {scales} }}
-  }}"""
+  }}"""  # noqa: S608 - words of nft
 
 
 def _window_chains() -> str:
@@ -155,9 +156,9 @@ def _window_chains() -> str:
 
 
 def _scale_maps(key4: str, key6: str) -> str:
+    kept = f"size {FLOWS_MAX}; flags dynamic,timeout; timeout {FLOW_S}s;"
     return "\n".join(
-        f"  map scale{version} {{ typeof {key} : meta priority; size {FLOWS_MAX}; flags dynamic,timeout; timeout {FLOW_S}s; }}"
-        for version, key in ((4, key4), (6, key6))
+        f"  map scale{version} {{ typeof {key} : meta priority; {kept} }}" for version, key in ((4, key4), (6, key6))
     )
 
 
