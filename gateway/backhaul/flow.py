@@ -51,6 +51,10 @@ class Flow:
     is_sampled: bool = False  # the kernel says what crosses, and not the room
     went_s: float = NEVER_S  # when something was last acknowledged, or nothing was left to be
 
+    def coming_bytes(self, *, crowded: bool) -> int:
+        """Return what may still come without another read: as it was offered; or, where others may come too, hardly."""
+        return self.offered_bytes if crowded else max((self.window_bytes or 0) - self.unread_bytes, 0)
+
     def share(self, way: Way, share_bps: int) -> None:
         """Take its share of a direction."""
         if way is Way.DOWN:

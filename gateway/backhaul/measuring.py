@@ -148,10 +148,10 @@ class Measuring:
         }
         for way, direction in self._ways.items():
             heard = [heard for sees, heard in delays if sees.value == way.value]
+            other = Way.UP if way is Way.DOWN else Way.DOWN
             if heard:
                 direction.one_way = now_s, min(each.queueing_s for each in heard)
-            elif loaded[way]:
-                other = Way.UP if way is Way.DOWN else Way.DOWN
+            if both and loaded[way] and not (heard and loaded[other]):  # a round trip's zero is surer than one way's
                 beside_s = self._beside_s(other, now_s, is_loaded=loaded[other])
                 heard = [each._replace(queueing_s=max(0.0, each.queueing_s - beside_s)) for each in both]
             direction.step(now_s, loads[way], carried[way], heard, base_s)

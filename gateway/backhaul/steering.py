@@ -9,6 +9,7 @@ delays, where somebody tells them (`hear`), are worth more, for they tell which 
 """
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -36,7 +37,7 @@ IDLE_TICK_S = 0.25  # shares are open, and nothing moves
 IDLE_AFTER_S = 2.0
 DIVIDE_EVERY_S = 0.1
 FIRST_BYTES_MAX = 10 * MSS_BYTES  # RFC 6928: what a sender would begin with
-LEAVES_TURNS_RATIO = 0.95  # of the window, that all connections must fit into
+CROWDED, STAYS_CROWDED = 1.3, 1.15  # times the window: then nobody is read from before its turn
 PIECES = 4  # of a window that are sent one by one
 PIECE_BYTES_MAX = 16_384
 PACED_RATIO = 1.25  # the window holds a sender to its share; pacing only keeps it from sending all of it at once
@@ -74,7 +75,7 @@ class Steering:
         self._reading, self._sending = Turns(), Turns()
         self._pacers: dict[tuple[int, Way], Pacer] = {}
         self._used = dict.fromkeys(Way, 0)
-        self._in_turns = False
+        self._in_turns = self._crowded = False
         self._busy = asyncio.Event()
         self._moved_s = NEVER_S
         self._divided_s = NEVER_S
@@ -140,12 +141,14 @@ class Steering:
         if self.told is not None:
             await self._pacer(number, Way.DOWN).take(size_bytes)
         elif self.measures:
-            await self._reading.take(number, size_bytes)
+            flow = self.open.get(number)
+            lets_come_bytes = flow.window_bytes if flow is not None and flow.window_bytes else size_bytes
+            await self._reading.take(number, min(size_bytes, lets_come_bytes))
 
     def holds_reading(self, number: int) -> bool:
         """Say whether a flow must not be read from before its turn: what is read makes room for as much to come."""
         flow = self.open.get(number)
-        return flow is not None and flow.window_bytes is not None and self._in_turns
+        return flow is not None and flow.window_bytes is not None and self._crowded
 
     async def take_up(self, number: int, size_bytes: int) -> None:
         """Return when a flow may send so much."""
@@ -198,7 +201,9 @@ class Steering:
             self._moved_s = now_s
         for looker in self.lookers:
             looker(carried, samples)
-        self._in_turns = self._takes_turns()
+        crowding = self._crowding()
+        self._in_turns = crowding > 1.0
+        self._crowded = crowding > (STAYS_CROWDED if self._crowded else CROWDED)
         self.measuring.look(samples, self._loads())
         if now_s - self._divided_s >= DIVIDE_EVERY_S and self.open:
             self._divide()
@@ -209,12 +214,11 @@ class Steering:
     def _steers(self) -> bool:
         return self.told is None and self.measures
 
-    def _takes_turns(self) -> bool:
-        """Say whether there are more connections than windows; near the border it stays as it is."""
+    def _crowding(self) -> float:
+        """Return how much larger than the window what all connections need together is."""
         moving = sum(1 for each in self.open.values() if each.moves)
-        needed_bytes = moving * SEGMENTS_MIN * PACKET_BYTES
         window_bytes = self.measuring.pace(Way.DOWN).window_bytes
-        return self._steers and needed_bytes > window_bytes * (LEAVES_TURNS_RATIO if self._in_turns else 1.0)
+        return moving * SEGMENTS_MIN * PACKET_BYTES / window_bytes if self._steers else 0.0
 
     def _note_progress(self, samples: Sequence[FlowSample], passed_s: float) -> None:
         """Bring the flows up to what the kernel and the rooms say has moved."""
@@ -253,10 +257,11 @@ class Steering:
             self._flows.clamp(number, window.size_bytes)
             self._flows.pace_up(number, max(int(flow.up_share_bps * PACED_RATIO), LEAST_BPS))
             if flow.moves:
-                coming_bytes += flow.offered_bytes // MSS_BYTES * PACKET_BYTES
+                coming_bytes += flow.coming_bytes(crowded=self._crowded) // MSS_BYTES * PACKET_BYTES
         shares = {number: each.down_share_bps for number, each in carrying.items()}
         more_bytes = down.rate_bps / 8 * passed_s * PACED_RATIO
-        self._reading.plan(down.window_bytes if self._in_turns else None, coming_bytes, shares, more_bytes)
+        down_bytes = more_bytes if self._crowded else math.inf
+        self._reading.plan(down.window_bytes if self._in_turns else None, coming_bytes, shares, down_bytes)
         going_bytes = sum(each.going_bytes for each in carrying.values())
         shares = {number: each.up_share_bps for number, each in carrying.items()}
         more_bytes = up.rate_bps / 8 * passed_s * PACED_RATIO

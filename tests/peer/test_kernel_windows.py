@@ -58,9 +58,9 @@ async def test_phones_share_the_window_and_it_moves_while_they_load(network: Non
         await shaper.shape(RATE_BPS, RATE_BPS)
         tell(shaper, 4 * 3 * 1_500)
         async with asyncio.TaskGroup() as tasks:
-            fetching = tasks.create_task(run(PHONES[0], "fetch", far, PORT, 5, 4))
+            fetching = tasks.create_task(run(PHONES[0], "fetch", far, PORT, 7, 4))
             await wait_until(lambda: len(offered()) >= 4 and max(offered()) <= 3 * 1_460 + 1_024)
-            assert shaper.client.status().flows == 4
+            await wait_until(lambda: shaper.client.status().flows == 4)
             tell(shaper, 4 * 8 * 1_500)
             await wait_until(lambda: min(offered()) >= 6 * 1_460 and max(offered()) <= 8 * 1_460 + 1_024)
             tell(shaper, None)

@@ -25,6 +25,8 @@ BUSY = "busy"  # the flows that were sent something of late, by their ports
 BUSY_MAX = 256  # with more, each has its one segment up to 60 Mbit/s
 BUSY_S = 0.5
 DATA_BYTES = 576  # a longer packet brings content: RFC 9293 §3.7.1
+SOURCE6, DESTINATION6 = "@nh,128,64", "@nh,256,64"  # the second half of an address (RFC 8200 §3): a key and its value
+# must fit four registers each, for nft 1.0.6 writes the value over a longer key
 NO_SCALE = "ffff:ffff"
 UNTOUCHED = (TrafficClass.REALTIME, TrafficClass.INTERACTIVE)
 DSCP = {
@@ -107,19 +109,19 @@ def _windows(interface: str) -> str:
     """Return what finds a flow's scale before its device has a queue; meta priority holds it for so long."""
     marks = ", ".join(str(mark) for each in UNTOUCHED for mark in DSCP[each])
     scales = ", ".join(f"{scale} : goto {chain_of(scale)}" for scale in SCALES)
-    key4, key6 = (f"tcp sport . tcp dport . {family} saddr" for family in ("ip", "ip6"))
-    from4, from6 = (f"tcp dport . tcp sport . {family} daddr" for family in ("ip", "ip6"))
+    key4, key6 = ("tcp sport . tcp dport . ip saddr", f"tcp sport . tcp dport . {SOURCE6}")
+    from4, from6 = ("tcp dport . tcp sport . ip daddr", f"tcp dport . tcp sport . {DESTINATION6}")
     forgotten = f"flags dynamic,timeout; timeout {BUSY_S * 1000:.0f}ms;"
     return f"""{_scale_maps(key4, key6)}
   set {BUSY} {{ typeof tcp sport . tcp dport; size {BUSY_MAX}; {forgotten} }}
 {_window_chains()}
   chain note {{
-    delete @scale4 {{ {key4} : meta priority }}
-    delete @scale6 {{ {key6} : meta priority }}
+    meta nfproto ipv4 delete @scale4 {{ {key4} : meta priority }}
+    meta nfproto ipv6 delete @scale6 {{ {key6} : meta priority }}
     meta priority set 0
     tcp option window exists meta priority set tcp option window count
-    update @scale4 {{ {key4} : meta priority }}
-    update @scale6 {{ {key6} : meta priority }}
+    meta nfproto ipv4 update @scale4 {{ {key4} : meta priority }}
+    meta nfproto ipv6 update @scale6 {{ {key6} : meta priority }}
     update @{BUSY} {{ tcp dport . tcp sport }}
     goto {chain_of(0)}
   }}
@@ -127,11 +129,11 @@ def _windows(interface: str) -> str:
     meta length > {DATA_BYTES} update @{BUSY} {{ tcp sport . tcp dport }}
     tcp flags & syn == 0 return
     tcp option window exists return
-    delete @scale4 {{ {from4} : meta priority }}
-    delete @scale6 {{ {from6} : meta priority }}
+    meta nfproto ipv4 delete @scale4 {{ {from4} : meta priority }}
+    meta nfproto ipv6 delete @scale6 {{ {from6} : meta priority }}
     meta priority set 0
-    update @scale4 {{ {from4} : meta priority }}
-    update @scale6 {{ {from6} : meta priority }}
+    meta nfproto ipv4 update @scale4 {{ {from4} : meta priority }}
+    meta nfproto ipv6 update @scale6 {{ {from6} : meta priority }}
   }}
   chain windows {{
     type filter hook forward priority mangle - 5;
@@ -142,11 +144,11 @@ def _windows(interface: str) -> str:
     ip6 dscp {{ {marks} }} return
     tcp flags & syn == syn goto note
     meta priority set {NO_SCALE}
-    meta priority set {key4} map @scale4
-    meta priority set {key6} map @scale6
+    meta nfproto ipv4 meta priority set {key4} map @scale4
+    meta nfproto ipv6 meta priority set {key6} map @scale6
     meta priority {NO_SCALE} return
-    update @scale4 {{ {key4} : meta priority }}
-    update @scale6 {{ {key6} : meta priority }}
+    meta nfproto ipv4 update @scale4 {{ {key4} : meta priority }}
+    meta nfproto ipv6 update @scale6 {{ {key6} : meta priority }}
     meta priority vmap {{ {scales} }}
   }}"""  # noqa: S608 - words of nft
 
