@@ -19,6 +19,7 @@ DEMAND_BPS_MIN = 32_000  # and at least this
 EVEN_S, EVEN_RATIO = 2.0, 0.3  # who is behind by two seconds of its share gets three tenths more
 IDLE_BPS_MAX = 1_000  # who uses less claims nothing: hundreds of tunnels stay open for hours
 STALLED_S = 2.0  # nothing was acknowledged for so long: what waits for its far end is not under way
+NEAR_S = 0.003  # a round trip no mobile or satellite link has: the peer is on this side of it
 MOVES_BPS_MIN = 500  # a segment in the last four seconds
 LEAST_BPS = 8_000  # no flow is told less
 NEVER_S = float("-inf")
@@ -48,6 +49,7 @@ class Flow:
     seen_down_bytes: int = 0  # at the last tick
     seen_up_bytes: int = 0
     peer: str = ""
+    is_near: bool = False  # it does not cross the link, so it is held to nothing
     is_sampled: bool = False  # the kernel says what crosses, and not the room
     went_s: float = NEVER_S  # when something was last acknowledged, or nothing was left to be
 
@@ -83,7 +85,11 @@ class Flow:
     @property
     def moves(self) -> bool:
         """Whether it has a connection on which something comes."""
-        return self.window_bytes is not None and (self.unread_bytes > 0 or self.down_rate_bps > MOVES_BPS_MIN)
+        return (
+            self.window_bytes is not None
+            and not self.is_near
+            and (self.unread_bytes > 0 or self.down_rate_bps > MOVES_BPS_MIN)
+        )
 
     def demand_bps(self, way: Way, *, waits: bool) -> int | None:
         """Return what it would take: all, or somewhat more than it uses."""
@@ -117,6 +123,7 @@ class Flow:
         self.unread_bytes, self.going_bytes = sample.unread_bytes, sample.unsent_bytes if is_going else 0
         self.offered_bytes = sample.offered_bytes
         self.peer = sample.peer
+        self.is_near = sample.min_rtt_s is not None and sample.min_rtt_s < NEAR_S
         if self.window_bytes is None:
             self.is_sampled, self.went_s = True, sample.at_s
             self.going_bytes = sample.unsent_bytes

@@ -133,14 +133,19 @@ class Steering:
         for turns in (self._reading, self._sending):
             turns.plan(None, 0.0, {})
         for number in self.open:
-            self._flows.clamp(number, None)
-            self._flows.pace_up(number, None)
+            self._let_go(number)
+
+    def _let_go(self, number: int) -> None:
+        for turns in (self._reading, self._sending):
+            turns.forget(number)
+        self._flows.clamp(number, None)
+        self._flows.pace_up(number, None)
 
     async def take_down(self, number: int, size_bytes: int) -> None:
         """Return when a flow may read on, after a piece of this size."""
         if self.told is not None:
             await self._pacer(number, Way.DOWN).take(size_bytes)
-        elif self.measures:
+        elif self.measures and not self._is_near(number):
             flow = self.open.get(number)
             lets_come_bytes = flow.window_bytes if flow is not None and flow.window_bytes else size_bytes
             await self._reading.take(number, min(size_bytes, lets_come_bytes))
@@ -154,8 +159,12 @@ class Steering:
         """Return when a flow may send so much."""
         if self.told is not None:
             await self._pacer(number, Way.UP).take(size_bytes)
-        elif self.measures:
+        elif self.measures and not self._is_near(number):
             await self._sending.take(number, size_bytes)
+
+    def _is_near(self, number: int) -> bool:
+        flow = self.open.get(number)
+        return flow is not None and flow.is_near
 
     @property
     def piece_bytes(self) -> int:
@@ -204,7 +213,8 @@ class Steering:
         crowding = self._crowding()
         self._in_turns = crowding > 1.0
         self._crowded = crowding > (STAYS_CROWDED if self._crowded else CROWDED)
-        self.measuring.look(samples, self._loads())
+        far = [each for each in samples if not self._is_near(each.flow)]
+        self.measuring.look(far, self._loads())
         if now_s - self._divided_s >= DIVIDE_EVERY_S and self.open:
             self._divide()
         if self._steers:
@@ -228,6 +238,8 @@ class Steering:
                 self.open[sample.flow].sampled(sample)
         for flow in self.open.values():
             down_bytes, up_bytes = flow.moved(passed_s)
+            if flow.is_near:
+                continue
             self._used[Way.DOWN] += down_bytes
             self._used[Way.UP] += up_bytes
             if down_bytes or up_bytes:
@@ -245,7 +257,12 @@ class Steering:
     def _steer(self, passed_s: float) -> None:
         """Give each connection its window and its pace, and those who wait their turns."""
         down, up = self.measuring.pace(Way.DOWN), self.measuring.pace(Way.UP)
-        carrying = {number: each for number, each in self.open.items() if each.window_bytes is not None}
+        carrying = {}
+        for number, each in self.open.items():
+            if each.is_near:
+                self._let_go(number)
+            elif each.window_bytes is not None:
+                carrying[number] = each
         total_bps = max(sum(each.down_share_bps for each in carrying.values()), 1)
         scale = min(down.rate_bps / total_bps, 1.0)
         coming_bytes = 0.0
@@ -291,7 +308,7 @@ class Steering:
         claims = [
             Claim(number, each.traffic_class, each.tenant, each.device, self._demand_bps(number, each, way))
             for number, each in self.open.items()
-            if self.told is not None or each.traffic_class is not TrafficClass.REALTIME
+            if self.told is not None or not (each.is_near or each.traffic_class is TrafficClass.REALTIME)
         ]
         many = Counter((each.tenant, each.traffic_class) for each in claims)
         ceilings = {of: self.ceiling_bps(*of, whole_bps) for of in many}
