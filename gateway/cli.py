@@ -21,6 +21,7 @@ from gateway.cli_reflect import CONFIG_HELP, KEY_FILE_HELP, LISTEN_HELP, journey
 from gateway.cli_shape import shaper
 from gateway.cli_usage import usage
 from gateway.errors import N_, CannotStart, GatewayError
+from gateway.event_loop import new_event_loop
 from gateway.logs import configure
 from gateway.open_files import may_open_all
 from gateway.settings import Settings
@@ -273,15 +274,6 @@ def _print(lines: Iterable[Line]) -> None:
         typer.echo(_say(message, **values))
 
 
-def _event_loop() -> asyncio.AbstractEventLoop:
-    """Return uvloop's where it is installed: a third more requests a second (2026-11)."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
-
-
 def _until_stopped(journey: Callable[[asyncio.Event], Coroutine[None, None, None]]) -> None:
     """Run `journey`, with an event that TERM and Ctrl-C set; a second one of them is not waited for."""
 
@@ -301,7 +293,7 @@ def _until_stopped(journey: Callable[[asyncio.Event], Coroutine[None, None, None
     configure()
     may_open_all()
     try:
-        with asyncio.Runner(loop_factory=_event_loop) as runner:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(guarded())
     except BaseExceptionGroup as group:
         planned = _planned(group)
