@@ -133,6 +133,8 @@ class Consultation:
             raise
         finally:
             self._joining -= 1
+        for each in peer.leg.wire.sockets() if peer.leg else ():
+            self._backhaul.flows.mark(each, TrafficClass.REALTIME)
         self._seat(place, socket)
         self._vacate(place)
         place.peer, place.voice = peer, voice

@@ -134,6 +134,10 @@ class Wire:
         for protocol in self._ice._protocols:
             protocol.datagram_received = _Door(self, protocol.datagram_received)
 
+    def sockets(self) -> list[Any]:
+        """Return what the event loop shows of the sockets; the addresses have been gathered."""
+        return [protocol.transport.get_extra_info("socket") for protocol in self._ice._protocols]
+
     def abort(self) -> None:
         """Close the sockets without another word."""
         for protocol in self._ice._protocols:

@@ -33,6 +33,7 @@ from av import VideoFrame
 
 from gateway.backhaul.dialer import Endpoint
 from gateway.backhaul.link import Backhaul
+from gateway.backhaul.shaping.marks import DSCP, PRIORITY
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.backhaul.sharing.shares import Capacity
 from gateway.clinic.forwarding import (
@@ -283,6 +284,17 @@ async def test_sound_and_picture_cross_without_a_decoder(clinic: Clinic) -> None
         states = [said for said in each.messages if said["type"] == "state"]
         assert states[-1]["others"] is True
         assert states[-1]["plan"]["send"] is True
+
+
+async def test_what_both_are_sent_is_marked_as_a_call(clinic: Clinic) -> None:
+    await clinic.call()
+    for role in ("nurse", "doctor"):
+        protocols = transport(clinic, role).transport._connection._protocols
+        assert protocols
+        for each in protocols:
+            shown = each.transport.get_extra_info("socket")
+            assert shown.getsockopt(socket.IPPROTO_IP, socket.IP_TOS) == DSCP[TrafficClass.REALTIME] << 2
+            assert shown.getsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY) == PRIORITY[TrafficClass.REALTIME]
 
 
 async def test_the_doctor_s_bytes_are_counted_on_the_link(clinic: Clinic) -> None:

@@ -39,6 +39,9 @@ class Wire:
         self.received_bytes = 0
         self.sent_bytes = 0
 
+    def sockets(self) -> list[object]:
+        return []
+
 
 class Leg:
     """A leg that notes what it is told."""
