@@ -39,6 +39,7 @@ QUICK_SEGMENTS = 16  # the first ones are acknowledged at once (TCP_MAX_QUICKACK
 TIMEOUT_MS = 200  # TCP_RTO_MIN
 READ_AHEAD_BYTES = 5_792  # of `gateway.web`: more than that waiting, and nothing is taken from the kernel
 VOICE_BYTES, VOICE_MS = 100, 20
+VOICE_BPS = VOICE_BYTES * 8_000 // VOICE_MS
 FRAME_MS, FRAME_PACKET_BYTES = 33, 1_200
 ECHO_BYTES = 52
 BIN_MS = 100
@@ -67,6 +68,7 @@ class World:
     queue_bytes: int = 512 * 1024
     echo_ms: int | None = None  # between two echoes of a far end
     drift_ppm: float = 0.0  # of the far end's clock
+    follows: bool = False  # the call's picture keeps to the budget, a round trip later
 
 
 @dataclass(slots=True)
@@ -157,7 +159,7 @@ class PlayedFlows(Flows):
             if each.shook_ms is not None
         ]
 
-    def clamp(self, flow: int, window_bytes: int | None) -> None:
+    def clamp(self, flow: int, window_bytes: int | None, *, tight: bool = False) -> None:
         """Let a sender have only so much in flight; what is offered changes with the next acknowledgement."""
         download = self.downloads.get(flow)
         if download is None or window_bytes is None:
@@ -166,7 +168,10 @@ class PlayedFlows(Flows):
         if changed_bytes >= max(CHANGE_BYTES_MIN, download.window_bytes * CHANGE_RATIO_MIN):
             download.window_bytes = window_bytes
         settled = download.came * MSS_BYTES >= SETTLED_TIMES * download.window_bytes
-        download.room_bytes = max(download.room_bytes, download.window_bytes * (2 if settled else 1))
+        if tight:
+            download.room_bytes = download.window_bytes
+        else:
+            download.room_bytes = max(download.room_bytes, download.window_bytes * (2 if settled else 1))
 
     def pace_up(self, flow: int, rate_bps: int | None) -> None:
         """Do nothing: nothing is sent but acknowledgements."""
@@ -212,6 +217,7 @@ class Replay:
         self._ticks_at_ms = self._budgets_at_ms = 0
         self._moved_ms = 0
         self._frames_due_bytes = 0.0
+        self._picture_bps = world.call_bps
 
     def run(self) -> Seen:
         """Return what is seen while it is played."""
@@ -329,7 +335,7 @@ class Replay:
         if now_ms % VOICE_MS == 0:
             self._send(now_ms, VOICE_BYTES, None, _CALL, 0)
         if now_ms % FRAME_MS == 0:
-            self._frames_due_bytes += self.world.call_bps / 8000 * FRAME_MS
+            self._frames_due_bytes += self._picture_bps / 8000 * FRAME_MS
             while self._frames_due_bytes > 0:
                 size_bytes = int(min(max(self._frames_due_bytes, 100), FRAME_PACKET_BYTES))
                 self._frames_due_bytes -= size_bytes
@@ -467,7 +473,10 @@ class Replay:
         if self._call is not None and now_ms >= self._budgets_at_ms:
             self._budgets_at_ms = now_ms + round(BUDGET_EVERY_S * 1000)
             self.budgets._step(1)
-            self.seen.budgets_bps.append(self.budgets.each().down_bps)
+            budget_bps = self.budgets.each().down_bps
+            self.seen.budgets_bps.append(budget_bps)
+            if self.world.follows:
+                self._picture_bps = min(max(budget_bps - VOICE_BPS, 0), self.world.call_bps)
         for download in tuple(self.flows.downloads.values()):
             if now_ms >= download.timeout_at_ms:
                 self._time_out(now_ms, download)

@@ -5,6 +5,7 @@ link has carried so far, as long as no queue grows.
 """
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,8 +21,8 @@ from gateway.clock import Clock
 CALL_WANTS_BPS = 800_000  # one 640×480 picture at 700 kb/s, its voice and their headers, one direction
 CALL_UNKNOWN_BPS = 300_000  # budget where no capacity is known: holds on all but the weakest 4G
 BUDGET_EVERY_S = 0.2
-DRAINS_S_MIN = 0.1  # of a queue that calls alone must drain, within a second or so,
-DRAINS_RATIO_MIN = 0.4  # by leaving it so much of the link at most
+DRAINS_S_MIN = 0.1  # of a queue that is to go,
+DRAINS_RATIO = 0.4  # for which calls leave more than half the link: at once, for each step less is one that people see
 PROVES_RATIO = 1.5  # a call may find out so much more than the link has carried so far, while no queue grows
 
 
@@ -73,8 +74,13 @@ class CallBudgets:
         now_s = self._clock.now_s()
         for way in Way:
             share_bps, known = self._share_bps(way, calls), self._kept.get(way)
-            queueing_s = self._steering.measuring.queueing_s(way)
+            queueing_s = self._felt_s(way)
             self._kept[way] = begin(now_s, share_bps) if known is None else step(known, now_s, share_bps, queueing_s)
+
+    def _felt_s(self, way: Way) -> float | None:
+        """Return by how much the queue is longer than it is meant to be."""
+        queueing_s = self._steering.measuring.queueing_s(way)
+        return None if queueing_s is None else max(0.0, queueing_s - self._steering.measuring.pace(way).target_s)
 
     def _share_bps(self, way: Way, calls: int) -> int:
         """Return one call's part of what the link carries, as far as that is known."""
@@ -88,7 +94,8 @@ class CallBudgets:
             carries_bps = max(int(carries_bps * PROVES_RATIO), CALL_UNKNOWN_BPS)
         queueing_s = self._steering.measuring.queueing_s(way)
         if queueing_s is not None and queueing_s > DRAINS_S_MIN:  # what waits is to go, too
-            carries_bps = int(carries_bps * max(1 - queueing_s, DRAINS_RATIO_MIN))
+            lately_bps = self._steering.measuring.lately_bps(way)
+            carries_bps = int(min(carries_bps, lately_bps or math.inf) * DRAINS_RATIO)
         in_use = {**self._open(), TrafficClass.REALTIME: calls}
         return divide(carries_bps, in_use, calls * wants_bps, policy)[TrafficClass.REALTIME] // calls
 

@@ -47,7 +47,13 @@ class _Direction:
 
     def step(self, now_s: float, load: Load, carried_bytes: int, heard: Sequence[Heard], base_s: float | None) -> None:
         queueing_s = self.controller.step(
-            now_s, load.used_bytes, heard, base_s=base_s, in_turns=load.in_turns, held_up=load.held_up
+            now_s,
+            load.used_bytes,
+            heard,
+            base_s=base_s,
+            carries_bps=self.meter.lately_bps() or 0.0,
+            in_turns=load.in_turns,
+            held_up=load.held_up,
         )
         if queueing_s is not None:
             self.queueing = now_s, queueing_s
@@ -111,6 +117,10 @@ class Measuring:
         """Return a round trip to a peer through an empty link; that of the others, where it was not heard of."""
         return self._queueing.base_s(peer, Sees.BOTH) or self.pace(Way.DOWN).base_s
 
+    def lately_bps(self, way: Way) -> float | None:
+        """Return what a direction has carried of late, if it was not silent."""
+        return self._ways[way].meter.lately_bps()
+
     def one_way_s(self, way: Way) -> float | None:
         """Return the same, as one-way delays alone tell it."""
         heard = self._ways[way].one_way
@@ -171,11 +181,13 @@ class Measuring:
         """Return what is heard of both directions' queues: from other instruments, and from the connections' own."""
         told, self._told = self._told, []
         for each in samples:
-            came_s = self._received.feed(each.flow, each.rcv_rtt_s, each.segments_in, each.min_rtt_s)
+            came_s = self._received.feed(each.flow, each.at_s, each.rcv_rtt_s, each.segments_in, each.min_rtt_s)
             if came_s is not None:
                 told.append(DelaySample(each.at_s, came_s, each.peer, Sees.BOTH))
             if each.unsent_bytes:
-                went_s = self._sent.feed(each.flow, each.rtt_s, each.acked_bytes // MSS_BYTES, each.min_rtt_s)
+                went_s = self._sent.feed(
+                    each.flow, each.at_s, each.rtt_s, each.acked_bytes // MSS_BYTES, each.min_rtt_s
+                )
                 if went_s is not None:
                     told.append(DelaySample(each.at_s, went_s, each.peer, Sees.BOTH))
         heard = [(each, Heard(*self._queueing.feed(each))) for each in told]

@@ -22,7 +22,7 @@ from gateway.backhaul.sensing.figures import Estimate, LinkFigures, WayFigures
 from gateway.backhaul.sensing.flows import FIRST_BYTES_MIN, Flows
 from gateway.backhaul.sensing.samples import CounterSample, FlowSample, Way
 from gateway.backhaul.shaping.pacer import Pacer
-from gateway.backhaul.shaping.turns import Turns
+from gateway.backhaul.shaping.turns import PATIENCE_PLANS, Turns
 from gateway.backhaul.shaping.window import SEGMENTS_MIN, window_for
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.backhaul.sharing.policy import Policy
@@ -40,8 +40,9 @@ FIRST_BYTES_MAX = 10 * MSS_BYTES  # RFC 6928: what a sender would begin with
 CROWDED, STAYS_CROWDED = 1.3, 1.15  # times the window: then nobody is read from before its turn
 PIECES = 4  # of a window that are sent one by one
 PIECE_BYTES_MAX = 16_384
-PACED_RATIO = 1.25  # the window holds a sender to its share; pacing only keeps it from sending all of it at once
+PACED_RATIO = 1.15  # the window holds a sender to its share; pacing only keeps it from sending all of it at once
 AGAIN_S = 5.0  # after a fault of ours
+LATE_S_MAX = 2.0  # what is under way is waited for so much longer where there is a queue
 NEVER_S = float("-inf")
 
 _log = structlog.get_logger("backhaul")
@@ -271,14 +272,17 @@ class Steering:
             rtt_s = self.measuring.round_trip_s(flow.peer)
             window = window_for(int(share_bps / WIRE_RATIO), rtt_s, down.target_s, MSS_BYTES, flow.owed_bytes)
             flow.window_bytes, flow.owed_bytes = window
-            self._flows.clamp(number, window.size_bytes)
+            self._flows.clamp(number, window.size_bytes, tight=self._crowded)
             self._flows.pace_up(number, max(int(flow.up_share_bps * PACED_RATIO), LEAST_BPS))
             if flow.moves:
                 coming_bytes += flow.coming_bytes(crowded=self._crowded) // MSS_BYTES * PACKET_BYTES
         shares = {number: each.down_share_bps for number, each in carrying.items()}
         more_bytes = down.rate_bps / 8 * passed_s * PACED_RATIO
         down_bytes = more_bytes if self._crowded else math.inf
-        self._reading.plan(down.window_bytes if self._in_turns else None, coming_bytes, shares, down_bytes)
+        late_s = min(self.measuring.queueing_s(Way.DOWN) or 0.0, LATE_S_MAX)
+        patience_plans = PATIENCE_PLANS + math.ceil(late_s / TICK_S)
+        window_bytes = down.window_bytes if self._in_turns else None
+        self._reading.plan(window_bytes, coming_bytes, shares, down_bytes, patience_plans)
         going_bytes = sum(each.going_bytes for each in carrying.values())
         shares = {number: each.up_share_bps for number, each in carrying.items()}
         more_bytes = up.rate_bps / 8 * passed_s * PACED_RATIO

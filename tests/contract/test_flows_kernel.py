@@ -193,6 +193,36 @@ def test_a_window_goes_up_within_a_round_trip_or_two_and_down_as_soon_as_it_was_
 
 
 @needs_tun
+def test_who_is_not_read_from_offers_what_is_left_of_a_tight_window_and_loses_nothing_that_was_under_way(
+    way: tuple[str, str],
+) -> None:
+    flows = flows_of()
+    window_bytes = 3 * MSS_BYTES
+    with connected(flows, way[1]) as (sock, peer):
+        flows.clamp(FLOW, 20 * MSS_BYTES)
+        go_on = peer.push, partial(read, sock), flows.sample
+        until(lambda: only(flows).received_bytes > 200 * MSS_BYTES, *go_on)
+        until(partial(has, peer, 20 * MSS_BYTES), *go_on, partial(flows.clamp, FLOW, 20 * MSS_BYTES))
+        under_way_bytes = peer.sent_bytes - only(flows).received_bytes
+        assert under_way_bytes > window_bytes + MSS_BYTES
+        for _ in range(150):
+            flows.clamp(FLOW, window_bytes, tight=True)
+            peer.push()
+            flows.sample()
+            time.sleep(0.002)
+        unread_bytes = only(flows).unread_bytes
+        assert under_way_bytes - 2 * MSS_BYTES <= unread_bytes <= 20 * MSS_BYTES + window_bytes
+        assert only(flows).offered_bytes < 2 * MSS_BYTES, "it stands still"
+        for _ in range(50):
+            before = only(flows).received_bytes
+            assert read(sock) > 0
+            until(lambda: only(flows).received_bytes > before, peer.push)  # noqa: B023 - called in this turn
+            time.sleep(2 * ONE_WAY_S)
+            assert only(flows).unread_bytes <= 2 * window_bytes + MSS_BYTES
+        assert peer.told("=I", 100) == 0, "nothing had to be sent again"
+
+
+@needs_tun
 def test_a_window_may_pass_what_an_unscaled_field_can_say(way: tuple[str, str]) -> None:
     flows = flows_of()
     with connected(flows, way[1]) as (sock, peer):

@@ -10,6 +10,7 @@ from gateway.backhaul.sensing.figures import Estimate
 
 OVER_S = 0.6  # what comes out is measured over this: ten frames of a call, several turns of a radio
 GAP_S_MAX = 1.0  # nobody looked for longer: what came out meanwhile is no rate
+LATELY_S = 0.25  # what comes out now: in a fall that is what counts
 CAME_BYTES_MIN = 3_000  # two packets
 FULL_RATIO = 0.5  # of the target queue: with so much of it the link is full
 FALL_S, RISE_S = 0.5, 2.0  # within which the figure follows
@@ -50,6 +51,14 @@ class CapacityMeter:
         elif self._bps is None or out_bps > self._bps:
             self._bps = out_bps
             self._learned_s = now_s
+
+    def lately_bps(self) -> float | None:
+        """Return what came out of late: with a long queue, what the link carries now; `None` where it was silent."""
+        carried = self._carried
+        since = next((each for each in carried if each[0] >= carried[-1][0] - LATELY_S), None)
+        if since is None or carried[-1][1] - since[1] < CAME_BYTES_MIN:
+            return None
+        return (carried[-1][1] - since[1]) * 8 / (carried[-1][0] - since[0])
 
     def _follow(self, out_bps: float, passed_s: float) -> None:
         if self._bps is None:

@@ -31,7 +31,7 @@ TARGET_S_MAX = 0.050
 TARGET_BITS_MIN = 24_000  # two packets, which one acknowledgement lets go: less is no queue (as CAKE, which has 1.5)
 PACKETS_S_MAX = 0.024  # the rate may be a part of the link's alone
 TARGET_S_STEADY = 0.006
-TARGET_PER_VARIATION = 0.3
+TARGET_PER_VARIATION = 0.32
 VARIATION_S = 4.0  # over which the variation of the queueing delay is smoothed
 SAME_OVER_S = 4.0  # a queue that is the same for so long,
 SAME_WITHIN_S = 0.012  # but for two packets' time at 2 Mbit/s,
@@ -42,6 +42,8 @@ HEARD_S = 0.04  # what was heard so lately counts
 USED_RATIO = 0.6  # of the rate that must be used for it to rise
 USED_S = 0.5  # over which use is measured
 FALL_MAX = 0.5  # at one tick
+KEPT_RATIO = 0.5  # of what the link carries is kept beside no queue, …
+KEPT_GONE_S = 1.0  # … and nothing beside one of half a second
 DRAIN_EVERY_S = 10.0
 DRAIN_RATIO = 0.6
 NEAR_BASE_S = 0.003  # that close to the base delay counts as having seen it
@@ -114,12 +116,14 @@ class Controller:
         heard: Sequence[Heard],
         *,
         base_s: float | None = None,
+        carries_bps: float = 0.0,
         in_turns: bool = False,
         held_up: bool = False,
     ) -> float | None:
         """Take what was used since the start, and what was heard of the queue; returns the queueing delay, if heard.
 
         `base_s` is a round trip through an empty link, where one was heard of.
+        `carries_bps` is what the link has carried of late: half of it is not given up for a queue that is nearly gone.
         `in_turns`: connections take turns, because the window is too small for all. Then the newest word counts: the
         rate is not bounded by windows, so the queue grows as long as it is too high.
         `held_up`: somebody waits for leave to use more.
@@ -136,6 +140,8 @@ class Controller:
         self._maybe_drain(now_s, queueing_s)
         if now_s >= self._drains_until_s + self._base_s:  # till then it tells of the smaller window
             self._move(queueing_s, passed_s, is_used=held_up or self.used_bps > USED_RATIO * self._rate_bps)
+            least_ratio = KEPT_RATIO - queueing_s / KEPT_GONE_S
+            self._rate_bps = max(self._rate_bps, min(least_ratio * carries_bps, self._limits.most_bps))
         return queueing_s
 
     def _move(self, queueing_s: float, passed_s: float, *, is_used: bool) -> None:

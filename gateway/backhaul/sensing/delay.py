@@ -18,6 +18,7 @@ PATHS_MAX = 256
 ABOVE_EMPTY = "tcp:"  # paths whose delays are told as above an empty link already (`overheard`)
 SMOOTHING = 7 / 8  # each new sample counts an eighth
 SEGMENTS_PER_SAMPLE = 2  # a receiver acknowledges every second segment (RFC 9293 §3.8.6.3), and each is one sample
+SAME_SAMPLE_S = 0.2  # segments of one sample come closer together, or slowness would not be told from silence
 STEPS_MAX = 8  # smoothing that old leaves two thirds of the newest: nothing is left to undo
 
 
@@ -110,22 +111,26 @@ class RoundTrips:
 
     def __init__(self, *, receives: bool) -> None:
         self._receives = receives
-        self._last: dict[int, tuple[float, int]] = {}
+        self._last: dict[int, tuple[float, int, float]] = {}  # smoothed, segments, when one was told
 
-    def feed(self, flow: int, smoothed_s: float | None, segments: int, least_s: float | None) -> float | None:
+    def feed(
+        self, flow: int, at_s: float, smoothed_s: float | None, segments: int, least_s: float | None
+    ) -> float | None:
         """Return the newest round trip of a flow, or `None` where there was none since the last look.
 
         `segments` counts those that brought samples; `least_s` is the least round trip the sender has seen.
         """
         if smoothed_s is None:
             return None
-        before_s, before = self._last.get(flow, (None, 0))
-        self._last[flow] = (smoothed_s, segments)
+        before_s, before, told_s = self._last.get(flow, (None, 0, at_s))
+        came = segments - before
+        again = came == 1 and smoothed_s == before_s and at_s - told_s < SAME_SAMPLE_S
+        if before_s is not None and (came <= 0 or again):  # the second segment of a sample that was told before
+            self._last[flow] = (smoothed_s, segments, told_s)
+            return None
+        self._last[flow] = (smoothed_s, segments, at_s)
         if before_s is None:
             return smoothed_s
-        came = segments - before
-        if came <= 0 or (came == 1 and smoothed_s == before_s):
-            return None  # the second segment of a sample that was told before
         if self._receives and smoothed_s <= before_s:
             return smoothed_s
         newest_s = _behind(smoothed_s, before_s, -(-came // SEGMENTS_PER_SAMPLE))

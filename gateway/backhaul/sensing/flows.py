@@ -160,8 +160,11 @@ class Flows:
         if self._marks:
             mark(sock, traffic_class)
 
-    def clamp(self, flow: int, window_bytes: int | None) -> None:
-        """Let a flow's sender have only so much in flight; None: what the kernel finds right."""
+    def clamp(self, flow: int, window_bytes: int | None, *, tight: bool = False) -> None:
+        """Let a flow's sender have only so much in flight; None: what the kernel finds right.
+
+        `tight`: what is not read counts, too, so that a connection that nobody reads from offers one window, not two.
+        """
         sock = self._carrying.get(flow)
         if sock is None:
             return
@@ -176,7 +179,7 @@ class Flows:
             change_bytes = abs(window_bytes - before_bytes)
             if change_bytes < CHANGE_BYTES_MIN or change_bytes < before_bytes * CHANGE_RATIO_MIN:
                 window_bytes = before_bytes
-        _make_room(sock, window_bytes)
+        _make_room(sock, window_bytes, tight=tight)
         if window_bytes != before_bytes:
             sock.window_bytes = window_bytes
             _set(sock, _TCP, TCP_WINDOW_CLAMP, window_bytes)
@@ -201,21 +204,21 @@ class Flows:
         return samples
 
 
-def _make_room(sock: OwnSocket, window_bytes: int) -> None:
+def _make_room(sock: OwnSocket, window_bytes: int, *, tight: bool) -> None:
     """Have a receive buffer that holds the window with the kernel's own overhead.
 
-    It never becomes smaller: what is in flight would be thrown away. At first it is the window itself: autotuning lifts
-    the clamp to what the buffer holds, once.
+    At first, and where it is tight, it is the window itself: autotuning lifts the clamp to what the buffer holds, once.
+    It becomes smaller only to be tight: what is in flight then is more than it holds, and its open lock lets the kernel
+    make room for that (tcp_clamp_window in tcp_input.c) instead of throwing it away.
     """
     if not sock.room_bytes:
         sock.room_bytes = _buffer_bytes(sock)
-    settled = sock.received_bytes >= SETTLED_TIMES * window_bytes
+    settled = not tight and sock.received_bytes >= SETTLED_TIMES * window_bytes
     needed_bytes = window_bytes * 2 if settled else window_bytes
-    if needed_bytes > sock.room_bytes:
+    if needed_bytes > sock.room_bytes or (tight and needed_bytes < sock.room_bytes):
         sock.room_bytes = needed_bytes
         _set(sock, socket.SOL_SOCKET, socket.SO_RCVBUF, needed_bytes)
-        if _buffer_bytes(sock) < needed_bytes:  # net.core.rmem_max is lower; autotuning's tcp_rmem is not
-            _set(sock, socket.SOL_SOCKET, SO_BUF_LOCK, 0)
+        _set(sock, socket.SOL_SOCKET, SO_BUF_LOCK, 0)  # rmem_max may be lower than what autotuning may give
 
 
 def _sample(at_s: float, flow: int, sock: OwnSocket) -> FlowSample:

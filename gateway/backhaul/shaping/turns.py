@@ -36,25 +36,31 @@ class Turns:
         self._window_bytes: float | None = None  # None: nobody waits
         self._coming_bytes = 0.0
         self._now_served_s = 0.0
-        self._patience = PATIENCE_PLANS
+        self._waited_plans = 0
         self._left_bytes = math.inf
 
     def plan(
-        self, window_bytes: float | None, coming_bytes: float, rates: dict[int, int], more_bytes: float = math.inf
+        self,
+        window_bytes: float | None,
+        coming_bytes: float,
+        rates: dict[int, int],
+        more_bytes: float = math.inf,
+        patience_plans: int = PATIENCE_PLANS,
     ) -> None:
         """Take what may be under way in all, what is, and each flow's share of the rate, in bit/s.
 
         `more_bytes` may be let come until the next plan: where even one read at a time is too much, the rate counts.
+        After so many plans without a turn, what is under way is taken for lost.
         """
-        most_bytes = max(window_bytes or 0.0, LEFT_BYTES_MIN)
+        most_bytes = max(more_bytes, LEFT_BYTES_MIN)  # all at once would be read at once, and then nobody
         self._left_bytes = min(self._left_bytes + more_bytes, most_bytes) if more_bytes < math.inf else math.inf
         self._window_bytes = window_bytes
         self._coming_bytes = coming_bytes
         self._rates = rates
         for flow, line in self._lines.items():
             self._charge(line, self._rate_bps(flow))
-        self._patience -= 1
-        if self._patience <= 0:  # what was offered does not come: whose sender says nothing must not hold up the others
+        self._waited_plans += 1
+        if self._waited_plans >= patience_plans:  # whose sender says nothing must not hold up the others
             self._coming_bytes = 0.0
         self._let_go()
 
@@ -110,7 +116,7 @@ class Turns:
                 continue
             self._coming_bytes += size_bytes
             self._left_bytes -= size_bytes  # one that is larger leaves a debt
-            self._patience = PATIENCE_PLANS
+            self._waited_plans = 0
             self._now_served_s = line.served_s
             line.served_s += size_bytes * 8 / line.rate_bps
             waiter.set_result(None)

@@ -9,6 +9,7 @@ within a factor of four changes the picture at most six times in any minute: the
 Source: LiveKit's and oxpulse's allocators (fall at once, rise after some good seconds); Jitsi's `bwe-change-threshold`.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 from gateway.backhaul.sharing.filling import UNLIMITED
@@ -54,7 +55,11 @@ def step(state: CallBudget, now_s: float, share_bps: int, queueing_s: float | No
     room_ratio = ROOM_RATIOS[min(len(known.changes_s), len(ROOM_RATIOS) - 1)]
     if share_bps < state.bps:
         sliding = known.changes_s and now_s - known.changes_s[-1] < SLIDING_S
-        return _changed(known, now_s, share_bps, min(room_ratio, SLIDING_RATIO) if sliding else room_ratio)
+        if sliding:
+            smallest_ratio = PICTURE_BPS / share_bps if share_bps else math.inf  # it is better than none, for once
+            may_keep_it = len(known.changes_s) <= CHANGES_BEFORE_RISE_MAX and smallest_ratio <= room_ratio
+            room_ratio = max(min(room_ratio, SLIDING_RATIO), smallest_ratio if may_keep_it else 0.0)
+        return _changed(known, now_s, share_bps, room_ratio)
     anew = replace(known, seen_s=now_s, proving_s=now_s, lowest_bps=UNLIMITED)
     worth_it = _level(int(share_bps * room_ratio)) >= max(int(state.bps * WORTH_RATIO), state.bps + 1)
     queueing = queueing_s is not None and queueing_s > QUEUEING_MAX_S

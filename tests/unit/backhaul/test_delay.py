@@ -108,28 +108,28 @@ def test_a_round_trip_is_told_as_it_was_before_the_kernel_smoothed_it(
     samples_us: list[int], receives: bool, data: st.DataObject
 ) -> None:
     trips, kept_us, segments = RoundTrips(receives=receives), samples_us[0] << 3, 1
-    trips.feed(1, (kept_us >> 3) * 1e-6, segments, None)
+    trips.feed(1, 1.0, (kept_us >> 3) * 1e-6, segments, None)
     for sample_us in samples_us[1:]:
         kept_us, before_us = smoothed(kept_us, sample_us, receives=receives), kept_us
         segments += data.draw(st.sampled_from((1, 2)))
-        told_s = trips.feed(1, (kept_us >> 3) * 1e-6, segments, 0.001)
+        told_s = trips.feed(1, 1.0, (kept_us >> 3) * 1e-6, segments, 0.001)
         if kept_us >> 3 != before_us >> 3:
             assert told_s == pytest.approx(sample_us * 1e-6, abs=20e-6)
 
 
 def test_the_second_segment_of_a_sample_tells_nothing_new() -> None:
     trips = RoundTrips(receives=True)
-    trips.feed(1, 0.1, 1, 0.04)
-    assert trips.feed(1, 0.1, 2, 0.04) is None
-    assert trips.feed(1, 0.1, 2, 0.04) is None
-    assert trips.feed(1, 0.105, 3, 0.04) == pytest.approx(0.14)
-    assert trips.feed(1, 0.105, 4, 0.04) is None  # or a queue that is long gone would be told again and again
+    trips.feed(1, 1.0, 0.1, 1, 0.04)
+    assert trips.feed(1, 1.0, 0.1, 2, 0.04) is None
+    assert trips.feed(1, 1.0, 0.1, 2, 0.04) is None
+    assert trips.feed(1, 1.0, 0.105, 3, 0.04) == pytest.approx(0.14)
+    assert trips.feed(1, 1.0, 0.105, 4, 0.04) is None  # or a queue that is long gone would be told again and again
 
 
 def test_a_connection_that_was_made_beside_a_queue_sees_that_it_is_gone() -> None:
     trips = RoundTrips(receives=True)
-    trips.feed(1, 0.2, 1, 0.2)
-    assert trips.feed(1, 0.04, 2, 0.2) == 0.04
+    trips.feed(1, 1.0, 0.2, 1, 0.2)
+    assert trips.feed(1, 1.0, 0.04, 2, 0.2) == 0.04
 
 
 @FEW
@@ -137,19 +137,19 @@ def test_a_connection_that_was_made_beside_a_queue_sees_that_it_is_gone() -> Non
 def test_a_wrong_guess_of_how_many_samples_there_were_is_not_below_the_least(story: list[tuple[int, int]]) -> None:
     """Each segment a sample: three times as many as was thought."""
     trips, kept_us, segments = RoundTrips(receives=False), 300_000 << 3, 1
-    trips.feed(1, 0.3, segments, 0.04)
+    trips.feed(1, 1.0, 0.3, segments, 0.04)
     for sample_us, count in story:
         for _ in range(count):
             kept_us = smoothed(kept_us, sample_us, receives=False)
         segments += count
-        told_s = trips.feed(1, (kept_us >> 3) * 1e-6, segments, 0.04)
+        told_s = trips.feed(1, 1.0, (kept_us >> 3) * 1e-6, segments, 0.04)
         assert told_s is None or told_s >= 0.04 - 20e-6
 
 
 def test_flows_that_are_gone_are_forgotten() -> None:
     trips = RoundTrips(receives=True)
     for flow in range(5):
-        trips.feed(flow, 0.1, 1, None)
+        trips.feed(flow, 1.0, 0.1, 1, None)
     trips.forget({3})
     assert list(trips._last) == [3]
-    assert trips.feed(7, None, 1, None) is None
+    assert trips.feed(7, 1.0, None, 1, None) is None

