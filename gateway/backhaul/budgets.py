@@ -21,6 +21,8 @@ from gateway.clock import Clock
 CALL_WANTS_BPS = 800_000  # one 640×480 picture at 700 kb/s, its voice and their headers, one direction
 CALL_UNKNOWN_BPS = 300_000  # budget where no capacity is known: holds on all but the weakest 4G
 BUDGET_EVERY_S = 0.2
+ASKED_S = 5.0  # whoever asks again within so long sees a budget that is kept
+NEVER_S = float("-inf")
 DRAINS_S_MIN = 0.1  # of a queue that is to go,
 DRAINS_RATIO = 0.4  # for which calls leave more than half the link: at once, for each step less is one that people see
 PROVES_RATIO = 1.5  # a call may find out so much more than the link has carried so far, while no queue grows
@@ -43,10 +45,16 @@ class CallBudgets:
         self._call_wants_bps = call_wants_bps
         self._on_change = on_change
         self._kept: dict[Way, CallBudget] = {}
-        self._calls = asyncio.Event()
+        self._asked = asyncio.Event()
+        self._asked_s = NEVER_S
 
     def each(self) -> Budget:
-        """Return what each open call may use; with none open, what the next would get."""
+        """Return what each open call may use; with none open, what the next would get, kept while somebody asks."""
+        self._asked_s = self._clock.now_s()
+        self._asked.set()
+        return self._each()
+
+    def _each(self) -> Budget:
         calls = max(self._open()[TrafficClass.REALTIME], 1)
         down_bps, up_bps = (self._kept[way].bps if way in self._kept else self._share_bps(way, calls) for way in Way)
         return Budget(down_bps, up_bps)
@@ -54,19 +62,20 @@ class CallBudgets:
     def look(self) -> None:
         """Take note that a call may have begun or ended."""
         if self._open()[TrafficClass.REALTIME]:
-            self._calls.set()
+            self._asked.set()
 
     async def run(self) -> None:
-        """Keep the budgets while there are calls; until cancelled."""
+        """Keep the budgets while there are calls, or somebody asks; until cancelled."""
         while True:
-            await self._calls.wait()
-            before, calls = self.each(), self._open()[TrafficClass.REALTIME]
-            if not calls or self._steering.told is not None:
+            await self._asked.wait()
+            before, calls = self._each(), self._open()[TrafficClass.REALTIME]
+            forgotten = not calls and self._clock.now_s() - self._asked_s > ASKED_S
+            if forgotten or self._steering.told is not None:
                 self._kept.clear()
-                self._calls.clear()
+                self._asked.clear()
             else:
-                self._step(calls)
-            if self.each() != before:
+                self._step(max(calls, 1))
+            if self._each() != before:
                 self._on_change()
             await asyncio.sleep(BUDGET_EVERY_S)
 

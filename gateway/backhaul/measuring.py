@@ -92,6 +92,7 @@ class Measuring:
         self._queueing = Queueing()
         self._origins = Origins()
         self._received, self._sent = RoundTrips(receives=True), RoundTrips(receives=False)
+        self._came_bytes: dict[int, int] = {}  # by flow, at the last look
         self._told: list[DelaySample] = []
         self.ears: list[Callable[[], Iterable[DelaySample]]] = []  # other instruments, asked at each look
         self.carried = CounterSample(clock.now_s(), 0, 0)
@@ -174,6 +175,7 @@ class Measuring:
 
     def forget(self, open_flows: Container[int]) -> None:
         """Forget the flows that are no longer open."""
+        self._came_bytes = {flow: came for flow, came in self._came_bytes.items() if flow in open_flows}
         self._received.forget(open_flows)
         self._sent.forget(open_flows)
 
@@ -181,13 +183,15 @@ class Measuring:
         """Return what is heard of both directions' queues: from other instruments, and from the connections' own."""
         told, self._told = self._told, []
         for each in samples:
-            came_s = self._received.feed(each.flow, each.at_s, each.rcv_rtt_s, each.segments_in, each.min_rtt_s)
+            was_read = each.received_bytes - each.unread_bytes >= self._came_bytes.get(each.flow, 0)
+            self._came_bytes[each.flow], least_s = each.received_bytes, each.min_rtt_s
+            came_s = self._received.feed(
+                each.flow, each.at_s, each.rcv_rtt_s, each.segments_in, least_s, was_read=was_read
+            )
             if came_s is not None:
                 told.append(DelaySample(each.at_s, came_s, each.peer, Sees.BOTH))
             if each.unsent_bytes:
-                went_s = self._sent.feed(
-                    each.flow, each.at_s, each.rtt_s, each.acked_bytes // MSS_BYTES, each.min_rtt_s
-                )
+                went_s = self._sent.feed(each.flow, each.at_s, each.rtt_s, each.acked_bytes // MSS_BYTES, least_s)
                 if went_s is not None:
                     told.append(DelaySample(each.at_s, went_s, each.peer, Sees.BOTH))
         heard = [(each, Heard(*self._queueing.feed(each))) for each in told]

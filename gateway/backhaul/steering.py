@@ -211,9 +211,10 @@ class Steering:
             self._moved_s = now_s
         for looker in self.lookers:
             looker(carried, samples)
-        crowding = self._crowding()
-        self._in_turns = crowding > 1.0
-        self._crowded = crowding > (STAYS_CROWDED if self._crowded else CROWDED)
+        if not self.measuring.pace(Way.DOWN).drains:
+            crowding = self._crowding()
+            self._in_turns = crowding > 1.0
+            self._crowded = crowding > (STAYS_CROWDED if self._crowded else CROWDED)
         far = [each for each in samples if not self._is_near(each.flow)]
         self.measuring.look(far, self._loads())
         if now_s - self._divided_s >= DIVIDE_EVERY_S and self.open:
@@ -250,7 +251,7 @@ class Steering:
         carried = self.measuring.carried
         used = {Way.DOWN: carried.down_bytes, Way.UP: carried.up_bytes} if self.kernel_shapes else self._used
         turns = {Way.DOWN: self._reading, Way.UP: self._sending}
-        in_turns = {Way.DOWN: self.kernel_shapes or self._in_turns, Way.UP: self.kernel_shapes}
+        in_turns = {Way.DOWN: self.kernel_shapes or self._crowded, Way.UP: self.kernel_shapes}
         return {
             way: Load(used[way], in_turns[way], any(turns[way].waits(number) for number in self.open)) for way in Way
         }

@@ -31,7 +31,7 @@ TARGET_S_MAX = 0.050
 TARGET_BITS_MIN = 24_000  # two packets, which one acknowledgement lets go: less is no queue (as CAKE, which has 1.5)
 PACKETS_S_MAX = 0.024  # the rate may be a part of the link's alone
 TARGET_S_STEADY = 0.006
-TARGET_PER_VARIATION = 0.32
+TARGET_PER_VARIATION = 0.33
 VARIATION_S = 4.0  # over which the variation of the queueing delay is smoothed
 SAME_OVER_S = 4.0  # a queue that is the same for so long,
 SAME_WITHIN_S = 0.012  # but for two packets' time at 2 Mbit/s,
@@ -71,6 +71,7 @@ class Pace(NamedTuple):
     rate_bps: int
     target_s: float
     base_s: float
+    drains: bool = False  # for a moment it is less, so that the base delay is seen
 
     @property
     def window_bytes(self) -> float:
@@ -106,8 +107,9 @@ class Controller:
 
     def pace(self, now_s: float) -> Pace:
         """Return what may be taken now."""
-        ratio = DRAIN_RATIO if now_s < self._drains_until_s else 1.0
-        return Pace(max(int(self._rate_bps * ratio), self._limits.least_bps), self.target_s, self._base_s)
+        drains = now_s < self._drains_until_s
+        rate_bps = int(self._rate_bps * (DRAIN_RATIO if drains else 1.0))
+        return Pace(max(rate_bps, self._limits.least_bps), self.target_s, self._base_s, drains)
 
     def step(
         self,

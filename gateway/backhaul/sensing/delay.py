@@ -114,18 +114,26 @@ class RoundTrips:
         self._last: dict[int, tuple[float, int, float]] = {}  # smoothed, segments, when one was told
 
     def feed(
-        self, flow: int, at_s: float, smoothed_s: float | None, segments: int, least_s: float | None
+        self,
+        flow: int,
+        at_s: float,
+        smoothed_s: float | None,
+        segments: int,
+        least_s: float | None,
+        *,
+        was_read: bool = True,
     ) -> float | None:
         """Return the newest round trip of a flow, or `None` where there was none since the last look.
 
         `segments` counts those that brought samples; `least_s` is the least round trip the sender has seen.
+        `was_read`: all that had come by the last look. Else the kernel takes a shorter round trip only.
         """
         if smoothed_s is None:
             return None
         before_s, before, told_s = self._last.get(flow, (None, 0, at_s))
         came = segments - before
-        again = came == 1 and smoothed_s == before_s and at_s - told_s < SAME_SAMPLE_S
-        if before_s is not None and (came <= 0 or again):  # the second segment of a sample that was told before
+        told_before = not was_read or (came == 1 and at_s - told_s < SAME_SAMPLE_S)  # the second segment of a sample
+        if before_s is not None and (came <= 0 or (smoothed_s == before_s and told_before)):
             self._last[flow] = (smoothed_s, segments, told_s)
             return None
         self._last[flow] = (smoothed_s, segments, at_s)

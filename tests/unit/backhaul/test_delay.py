@@ -126,6 +126,21 @@ def test_the_second_segment_of_a_sample_tells_nothing_new() -> None:
     assert trips.feed(1, 1.0, 0.105, 4, 0.04) is None  # or a queue that is long gone would be told again and again
 
 
+def test_a_round_trip_that_may_be_longer_than_told_is_not_told_again() -> None:
+    trips = RoundTrips(receives=True)
+    trips.feed(1, 1.0, 0.1, 1, 0.04)
+    assert trips.feed(1, 2.0, 0.1, 9, 0.04, was_read=False) is None
+    assert trips.feed(1, 3.0, 0.09, 19, 0.04, was_read=False) == 0.09, "a shorter one is taken in any case"
+    assert trips.feed(1, 4.0, 0.09, 29, 0.04) == pytest.approx(0.09)
+
+
+def test_who_gets_little_is_told_of_all_the_same() -> None:
+    trips = RoundTrips(receives=True)
+    trips.feed(1, 1.0, 0.1, 1, 0.04)
+    assert trips.feed(1, 1.02, 0.1, 2, 0.04) is None
+    assert trips.feed(1, 1.5, 0.1, 3, 0.04) == 0.1
+
+
 def test_a_connection_that_was_made_beside_a_queue_sees_that_it_is_gone() -> None:
     trips = RoundTrips(receives=True)
     trips.feed(1, 1.0, 0.2, 1, 0.2)
