@@ -23,6 +23,7 @@ SILENCE_PACKETS = 4  # … or for so many packets at the rate of now, where that
 START_UP_BPS = 300_000  # a weak cell's, so that the first photo of a day is no burst
 BESIDE_S = 1.0  # a one-way delay tells what part of a round trip is its own, for so long
 LOADS_BPS_MIN = 24_000  # who moves less in a direction builds no queue there
+WAITS_S_MAX = 0.1  # of the other direction's queue that a window makes up for
 HEARD_S_MAX = 1.0  # what was heard of a queue is true for so long
 
 
@@ -87,7 +88,8 @@ class Measuring:
         self._counters = counters
         self._ways = {
             Way.DOWN: _Direction(Controller()),
-            Way.UP: _Direction(Controller(Limits(start_bps=START_UP_BPS))),
+            # upwards packets are sent one by one: two of them need not wait together
+            Way.UP: _Direction(Controller(Limits(start_bps=START_UP_BPS, packets_s_max=0.0))),
         }
         self._queueing = Queueing()
         self._origins = Origins()
@@ -113,6 +115,16 @@ class Measuring:
     def queueing_s(self, way: Way) -> float | None:
         """Return how long the queue of a direction is, if that was heard lately."""
         return self._ways[way].queueing_s(self._clock.now_s())
+
+    def window_bytes(self, way: Way) -> float:
+        """Return what may be under way in a direction: acknowledgements wait in the other one's queue meanwhile."""
+        pace = self.pace(way)
+        other = Way.UP if way is Way.DOWN else Way.DOWN
+        return pace.window_bytes + pace.rate_bps / 8 * self.waits_s(other)
+
+    def waits_s(self, way: Way) -> float:
+        """Return how long a packet of a direction waits now, as far as was heard lately."""
+        return min(self.queueing_s(way) or 0.0, WAITS_S_MAX)
 
     def round_trip_s(self, peer: str) -> float:
         """Return a round trip to a peer through an empty link; that of the others, where it was not heard of."""

@@ -172,7 +172,7 @@ class Steering:
         """How much is sent at once: a piece of what may be under way."""
         if not self._steers:
             return PIECE_BYTES_MAX
-        return min(max(int(self.measuring.pace(Way.UP).window_bytes / PIECES), MSS_BYTES), PIECE_BYTES_MAX)
+        return min(max(int(self.measuring.window_bytes(Way.UP) / PIECES), MSS_BYTES), PIECE_BYTES_MAX)
 
     def congested(self) -> set[str]:
         """Return the tenants who ask for more than they get now."""
@@ -229,7 +229,7 @@ class Steering:
     def _crowding(self) -> float:
         """Return how much larger than the window what all connections need together is."""
         moving = sum(1 for each in self.open.values() if each.moves)
-        window_bytes = self.measuring.pace(Way.DOWN).window_bytes
+        window_bytes = self.measuring.window_bytes(Way.DOWN)
         return moving * SEGMENTS_MIN * PACKET_BYTES / window_bytes if self._steers else 0.0
 
     def _note_progress(self, samples: Sequence[FlowSample], passed_s: float) -> None:
@@ -267,10 +267,10 @@ class Steering:
                 carrying[number] = each
         total_bps = max(sum(each.down_share_bps for each in carrying.values()), 1)
         scale = min(down.rate_bps / total_bps, 1.0)
-        coming_bytes = 0.0
+        coming_bytes, beside_s = 0.0, self.measuring.waits_s(Way.UP)
         for number, flow in carrying.items():
             share_bps = max(int(flow.down_share_bps * scale), LEAST_BPS)
-            rtt_s = self.measuring.round_trip_s(flow.peer)
+            rtt_s = self.measuring.round_trip_s(flow.peer) + beside_s
             window = window_for(int(share_bps / WIRE_RATIO), rtt_s, down.target_s, MSS_BYTES, flow.owed_bytes)
             flow.window_bytes, flow.owed_bytes = window
             self._flows.clamp(number, window.size_bytes, tight=self._crowded)
@@ -282,12 +282,12 @@ class Steering:
         down_bytes = more_bytes if self._crowded else math.inf
         late_s = min(self.measuring.queueing_s(Way.DOWN) or 0.0, LATE_S_MAX)
         patience_plans = PATIENCE_PLANS + math.ceil(late_s / TICK_S)
-        window_bytes = down.window_bytes if self._in_turns else None
+        window_bytes = self.measuring.window_bytes(Way.DOWN) if self._in_turns else None
         self._reading.plan(window_bytes, coming_bytes, shares, down_bytes, patience_plans)
         going_bytes = sum(each.going_bytes for each in carrying.values())
         shares = {number: each.up_share_bps for number, each in carrying.items()}
         more_bytes = up.rate_bps / 8 * passed_s * PACED_RATIO
-        self._sending.plan(up.window_bytes, going_bytes * WIRE_RATIO, shares, more_bytes)
+        self._sending.plan(self.measuring.window_bytes(Way.UP), going_bytes * WIRE_RATIO, shares, more_bytes)
 
     def _divide(self) -> None:
         now_s = self._clock.now_s()

@@ -38,7 +38,8 @@ SAME_WITHIN_S = 0.012  # but for two packets' time at 2 Mbit/s,
 LESS_RATIO = 0.7  # while so much less is taken, is none of ours
 OTHERS_S_MAX = 0.2  # a longer one is that of somebody who does not yield
 VARIES_S_MAX = 0.2  # a longer queue is a fall of the link, not the way of its radio
-HEARD_S = 0.04  # what was heard so lately counts
+HEARD_S = 0.04  # what was heard so lately counts,
+LOW, LOW_IN_TURNS = 1 / 4, 3 / 8  # and of it this quantile, for one late packet is no queue
 USED_RATIO = 0.6  # of the rate that must be used for it to rise
 USED_S = 0.5  # over which use is measured
 FALL_MAX = 0.5  # at one tick
@@ -56,6 +57,7 @@ class Limits:
     least_bps: int = 30_000
     most_bps: int = 100_000_000
     start_bps: int = 1_000_000
+    packets_s_max: float = PACKETS_S_MAX  # of packets that are aimed at where they take longer than the target
 
 
 class Heard(NamedTuple):
@@ -100,7 +102,7 @@ class Controller:
     @property
     def target_s(self) -> float:
         """The queueing delay it aims at."""
-        packets_s = min(TARGET_BITS_MIN / self._rate_bps, PACKETS_S_MAX)
+        packets_s = min(TARGET_BITS_MIN / self._rate_bps, self._limits.packets_s_max)
         return min(
             max(TARGET_S_STEADY + TARGET_PER_VARIATION * self._variation_s, packets_s, TARGET_S_MIN), TARGET_S_MAX
         )
@@ -126,8 +128,7 @@ class Controller:
 
         `base_s` is a round trip through an empty link, where one was heard of.
         `carries_bps` is what the link has carried of late: half of it is not given up for a queue that is nearly gone.
-        `in_turns`: connections take turns, because the window is too small for all. Then the newest word counts: the
-        rate is not bounded by windows, so the queue grows as long as it is too high.
+        `in_turns`: connections take turns, because the window is too small for all, so they come in bursts.
         `held_up`: somebody waits for leave to use more.
         """
         self.used_bps = self._measure_use(now_s, used_bytes)
@@ -156,13 +157,13 @@ class Controller:
         self._rate_bps = min(max(self._rate_bps, self._limits.least_bps), self._limits.most_bps)
 
     def _queueing_s(self, now_s: float, heard: Sequence[Heard], *, in_turns: bool) -> float:
-        """Return a low one of late, for one late packet is no queue."""
+        """Return a low one of late; a higher one where turns are taken."""
         recent = self._recent
         recent.extend((now_s, each.queueing_s) for each in heard)
         while recent[0][0] < now_s - HEARD_S:
             recent.popleft()
-        counting = sorted(each.queueing_s for each in heard) if in_turns else sorted(each for _, each in recent)
-        return counting[len(counting) // 2 if in_turns else len(counting) // 4]
+        counting = sorted(each for _, each in recent)
+        return counting[int(len(counting) * (LOW_IN_TURNS if in_turns else LOW))]
 
     def _ours_s(self, now_s: float, queueing_s: float) -> float:
         """Return what of a queue may be the box's own: what stays the same while it takes much less is a longer way."""

@@ -14,7 +14,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 RATE_BPS_MIN = 1_000
-LEFT_BYTES_MIN = 3_000  # two packets
+LEFT_BYTES_MIN = 1_500  # a packet
 PATIENCE_PLANS = 25  # without a turn: half a second
 
 
