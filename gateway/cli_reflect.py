@@ -16,7 +16,7 @@ from gateway.units import parse_address
 
 LISTEN_HELP = N_("Where to listen: an address and a port (UDP).")
 KEY_FILE_HELP = N_("A file with a line for each box: its number and its key, 32 or more hexadecimal digits.")
-CONFIG_HELP = N_("A settings file whose [reflector] says what is not said here.")
+CONFIG_HELP = N_("A settings file whose part `reflector` says what is not said here.")
 
 
 def told(settings: Reflecting, listen: str | None, key_file: Path | None) -> Reflecting:

@@ -21,7 +21,7 @@ from gateway.backhaul.sensing.samples import CounterSample, FlowSample
 from gateway.backhaul.sensing.silence import Lately, is_expected, look
 from gateway.backhaul.sensing.state import LinkState
 from gateway.backhaul.sensing.watch import Peer, Probe
-from gateway.backhaul.sharing.admission import Admission, Need, admit, needs_bps
+from gateway.backhaul.sharing.admission import NO_LINK, Admission, Need, admit, needs_bps
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.backhaul.sharing.policy import Policy
 from gateway.backhaul.sharing.shares import Capacity
@@ -259,6 +259,8 @@ class Backhaul:
 
     def admission(self) -> Admission:
         """Return whether one more call fits, how well, and in what words."""
+        if self.is_down:
+            return NO_LINK
         calls, budget = self.open_shares()[TrafficClass.REALTIME], self.call_budget()
         need = Need(needs_bps(budget.down_bps), needs_bps(budget.up_bps))
         return admit(self.figures(), [need] * calls, self.steering.policy)

@@ -12,6 +12,7 @@ import asyncio
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import structlog
@@ -77,7 +78,7 @@ class Steering:
         self._pacers: dict[tuple[int, Way], Pacer] = {}
         self._used = dict.fromkeys(Way, 0)
         self._in_turns = self._crowded = False
-        self._busy = asyncio.Event()
+        self._busy, self._newcomer = asyncio.Event(), asyncio.Event()
         self._moved_s = NEVER_S
         self._divided_s = NEVER_S
         flows.first_window_bytes = self._first_window_bytes
@@ -92,16 +93,25 @@ class Steering:
                 _log.error("steering.failed", error=type(exc).__name__)
                 self._let_all_go()
                 await asyncio.sleep(AGAIN_S)
-            idle = self._clock.now_s() - self._moved_s > IDLE_AFTER_S
-            await asyncio.sleep(IDLE_TICK_S if idle else TICK_S)
+            await asyncio.sleep(TICK_S)
+            if self._clock.now_s() - self._moved_s > IDLE_AFTER_S:
+                await self._idle()
             if not self.open and not self.kernel_shapes:
                 self._busy.clear()
+
+    async def _idle(self) -> None:
+        """Wait for a while, or until a share is opened."""
+        self._newcomer.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(IDLE_TICK_S):
+                await self._newcomer.wait()
 
     def opened(self, number: int, flow: Flow) -> None:
         """Take note of an open share."""
         self.open[number] = flow
         self.changed()
         self._busy.set()
+        self._newcomer.set()
 
     def changed(self) -> None:
         """Take note that the shares are not what they were."""
@@ -196,7 +206,7 @@ class Steering:
         """Return what is known of the link now; what was told is certain."""
         if self.told is None:
             return self.measuring.figures()
-        down, up = (WayFigures(capacity_bps=Estimate(self.whole_bps(way), 1.0, 0.0)) for way in Way)
+        down, up = (WayFigures(capacity_bps=Estimate(self.whole_bps(way), 1.0, 0.0, is_told=True)) for way in Way)
         return LinkFigures(down, up)
 
     def tick(self) -> None:

@@ -210,6 +210,8 @@ def _rates(sample: Sample | None, traffic_class: TrafficClass, lasted_s: float) 
 def _sureness(say: Say, formats: Formats, estimate: Estimate | None) -> str:
     if estimate is None:
         return say(N_("not known yet"))
+    if estimate.is_told:
+        return say(N_("by the settings"))
     if estimate.confidence >= SURE_MIN:
         word = say(N_("measured"))
     else:

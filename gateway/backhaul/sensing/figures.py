@@ -10,6 +10,7 @@ class Estimate:
     value: float
     confidence: float
     age_s: float
+    is_told: bool = False  # the settings say so
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ and what is rounded off is owed to the next call: over successive calls the mean
 
 Source: RFC 9840 (a receiver steers a sender by its window). A window that is a few bytes short of whole segments costs
 a fifth of the rate, one that is a few bytes over costs 1 % (2026-11): the kernel rounds up to `STEP_BYTES`. One segment
-is enough: Linux sends it in halves, and the acknowledgement of the first is not held back (.93 of the window a round
-trip, with Nagle's algorithm and without); 20 downloads at 4 Mbit/s queued for 22 ms so, for 81 ms with two at least.
+would do: Linux sends it in halves, and the acknowledgement of the first is not held back (.93 of the window a round
+trip, with Nagle's algorithm and without). Two are the least here, and where all of them are too much `turns` are taken.
 """
 
 from typing import NamedTuple
@@ -26,7 +26,7 @@ class Window(NamedTuple):
 def window_for(rate_bps: int, rtt_s: float, target_s: float, mss_bytes: int, owed_bytes: float = 0.0) -> Window:
     """Return the window for `rate_bps` of content on a way that takes `rtt_s` and may queue for `target_s`.
 
-    `owed_bytes` is what the call before has kept back. Never below one segment, whatever the rate is.
+    `owed_bytes` is what the call before has kept back. Never below two segments, whatever the rate is.
     """
     wanted_bytes = rate_bps / 8 * (rtt_s + target_s) + owed_bytes
     segments = max(SEGMENTS_MIN, int(wanted_bytes // mss_bytes))

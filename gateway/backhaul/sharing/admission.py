@@ -54,6 +54,16 @@ class Admission:
     next_step: str
 
 
+NO_LINK = Admission(
+    False,
+    Quality.NOTHING,
+    0,
+    0,
+    N_("The link is down: no call can begin."),
+    N_("Stay on this page: it says when the link is back."),
+)
+
+
 def admit(figures: LinkFigures, open_calls: Iterable[Need], policy: Policy) -> Admission:
     """Return whether one more call fits beside those that are open."""
     needs = list(open_calls)

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from gateway.backhaul.budgets import BUDGET_EVERY_S, CALL_UNKNOWN_BPS, CALL_WANTS_BPS, Budget
+from gateway.backhaul.budgets import ASKED_S, BUDGET_EVERY_S, CALL_UNKNOWN_BPS, CALL_WANTS_BPS, Budget
 from gateway.backhaul.link import Backhaul
 from gateway.backhaul.sensing.figures import Estimate, LinkFigures, WayFigures
 from gateway.backhaul.sharing.classes import TrafficClass
@@ -158,5 +158,23 @@ def test_a_call_has_no_more_than_it_wants_or_the_operator_allows(monkeypatch: py
         assert made(Figures(1_000_000), monkeypatch, policy=half).call_budget().down_bps == 500_000
         small = Policy(call_bps_max=200_000)
         assert made(Figures(4_000_000), monkeypatch, policy=small).call_budget().down_bps == 200_000
+
+    in_virtual_time(journey())
+
+
+def test_a_budget_that_is_asked_for_is_kept_without_a_call_and_forgotten_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def journey() -> None:
+        figures = Figures(4_000_000)
+        async with running(made(figures, monkeypatch)) as backhaul:
+            backhaul.call_budget()
+            await ticks()
+            figures.bps = 400_000
+            await ticks()
+            fallen_bps = backhaul.call_budget().down_bps
+            figures.bps = 4_000_000
+            await ticks()
+            assert backhaul.call_budget().down_bps == fallen_bps, "a rise wants proof, as in a call"
+            await asyncio.sleep(ASKED_S + 1)
+            assert backhaul.call_budget().down_bps == CALL_WANTS_BPS, "nobody asked meanwhile"
 
     in_virtual_time(journey())

@@ -9,6 +9,7 @@ import pytest
 from gateway.backhaul.link import CALL_UNKNOWN_BPS, CALL_WANTS_BPS, Backhaul, Budget, Moved, Peer
 from gateway.backhaul.sensing.state import LinkState
 from gateway.backhaul.sensing.watch import CARRIER_POLL_S, PROBE_EACH_MAX
+from gateway.backhaul.sharing.admission import NO_LINK
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.backhaul.sharing.shares import Capacity
 from tests.unit.demo.virtual_time import LoopClock, in_virtual_time
@@ -85,6 +86,7 @@ def test_a_link_that_answers_no_probe_is_down_until_one_is_answered() -> None:
             backhaul.stalled(ORIGIN, now_s())
             await asyncio.sleep(3)
             assert backhaul.is_down
+            assert backhaul.admission() == NO_LINK, "no call is promised"
             await asyncio.sleep(600)
             assert backhaul.is_down
             far.answering = True

@@ -11,6 +11,7 @@ from gateway.backhaul.link import Backhaul
 from gateway.backhaul.sensing.flows import Flows
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.backhaul.sharing.shares import Capacity
+from gateway.backhaul.steering import IDLE_TICK_S, TICK_S
 from tests.clocks import HandClock
 from tests.unit.demo.virtual_time import LoopClock, in_virtual_time
 
@@ -152,3 +153,23 @@ async def test_a_pace_that_stays_costs_no_system_call(
         for rate_bps in (80_000, 80_000, None, None, 80_000):
             flows.pace_up(1, rate_bps)
         assert calls == [10_000, -1, 10_000]
+
+
+def test_who_comes_to_an_idle_link_is_steered_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def journey() -> None:
+        backhaul = made(measured=True)
+        ticks: list[float] = []
+        monkeypatch.setattr(backhaul.steering, "tick", lambda: ticks.append(asyncio.get_running_loop().time()))
+        async with asyncio.TaskGroup() as tasks:
+            steering = tasks.create_task(backhaul.steering.run())
+            with backhaul.share(WEB):
+                await asyncio.sleep(5.0)
+                assert ticks[-1] - ticks[-2] == pytest.approx(IDLE_TICK_S + TICK_S), "an idle link is looked at seldom"
+                await asyncio.sleep(ticks[-1] + TICK_S * 1.5 - asyncio.get_running_loop().time())
+                came_s = asyncio.get_running_loop().time()
+                with backhaul.share(WEB):
+                    await asyncio.sleep(TICK_S)
+                    assert came_s <= ticks[-1] <= came_s + TICK_S
+            steering.cancel()
+
+    in_virtual_time(journey())

@@ -172,6 +172,12 @@ async def test_without_a_modem_the_page_says_that_this_is_normal(base: str, watc
     assert "No modem is seen by this machine." in page
 
 
+async def test_what_the_settings_say_is_not_called_measured(base: str, watch: FakeWatch) -> None:
+    watch.figured = LinkFigures(WayFigures(Estimate(2e6, 1.0, 0.0, is_told=True)))
+    _, page = await got(f"{base}/link")
+    assert dict(re.findall(r'data-fig="([^"]+)">([^<]*)<', page))["capacity.down.sure"] == "by the settings"
+
+
 async def test_what_is_not_known_is_a_dash_and_what_is_old_says_so(base: str, watch: FakeWatch) -> None:
     watch.figured = LinkFigures(WayFigures(Estimate(2e6, 0.1, 600.0)))
     watch.allowed, watch.saving = None, None
@@ -367,7 +373,7 @@ async def test_a_figure_that_nobody_knows_has_no_sample(base: str, watch: FakeWa
 async def test_status_has_the_same_in_the_boxs_own_units(base: str, watch: FakeWatch) -> None:
     watch.look()
     link = json.loads((await got(f"{base}/status.json"))[1])["link"]
-    assert link["figures"]["down"]["queueing_s"] == {"value": 0.0123, "confidence": 0.9, "age_s": 1.0}
+    assert link["figures"]["down"]["queueing_s"] == {"value": 0.0123, "confidence": 0.9, "age_s": 1.0, "is_told": False}
     assert (link["call_budget"], link["calls"]) == ({"down_bps": 800_000, "up_bps": 300_000}, 0)
     assert (link["probes_bytes"], link["bulk_paused_s"]) == (12_345, 0.0)
     assert link["allowance"]["left_bytes"] == 12_000_000_000

@@ -74,7 +74,7 @@ class ShaperService:
                 os.umask(before)
             owner = self._path.parent.stat()
             if owner.st_uid != os.geteuid():
-                os.chown(self._path, owner.st_uid, owner.st_gid)
+                os.chown(self._path, owner.st_uid, owner.st_gid, follow_symlinks=False)
         except OSError as exc:
             raise CannotStart(
                 N_("The shaper cannot be reached: its socket cannot be made in %(path)s (%(reason)s)."),
