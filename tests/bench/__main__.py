@@ -6,7 +6,7 @@ says so and the table does without it.
 
     python -m tests.bench                  all of it
     python -m tests.bench hits link        some parts
-    python -m tests.bench link constant    of the link, some groups
+    python -m tests.bench link constant    of the link, some groups whole; else the first scenario of each
 """
 
 import asyncio
