@@ -136,7 +136,7 @@ class PlayedFlows(Flows):
         self._now = clock
         self.downloads: dict[int, Download] = {}
 
-    def sample(self) -> list[FlowSample]:
+    def sample(self, flows: Iterable[int] | None = None) -> list[FlowSample]:
         """Return what the kernel would say."""
         return [
             FlowSample(
@@ -155,8 +155,8 @@ class PlayedFlows(Flows):
                 segments_out=0,
                 retransmitted=0,
             )
-            for each in self.downloads.values()
-            if each.shook_ms is not None
+            for each in map(self.downloads.get, self.downloads if flows is None else flows)
+            if each is not None and each.shook_ms is not None
         ]
 
     def clamp(self, flow: int, window_bytes: int | None, *, tight: bool = False) -> None:

@@ -51,6 +51,8 @@ class Flow:
     peer: str = ""
     is_near: bool = False  # it does not cross the link, so it is held to nothing
     is_sampled: bool = False  # the kernel says what crosses, and not the room
+    looked_s: float = NEVER_S
+    moved_s: float = NEVER_S
     went_s: float = NEVER_S  # when something was last acknowledged, or nothing was left to be
 
     def coming_bytes(self, *, crowded: bool) -> int:
@@ -132,8 +134,9 @@ class Flow:
         self.down_bytes += max(came, 0)
         self.up_bytes += max(went, 0)
 
-    def moved(self, passed_s: float) -> tuple[int, int]:
+    def moved(self, now_s: float) -> tuple[int, int]:
         """Return what crossed since the last look, down and up, and follow its rates."""
+        passed_s, self.looked_s = max(now_s - self.looked_s, 0.001), now_s
         down, up = self.down_bytes - self.seen_down_bytes, self.up_bytes - self.seen_up_bytes
         self.seen_down_bytes, self.seen_up_bytes = self.down_bytes, self.up_bytes
         weight = min(1.0, passed_s / RATE_S)

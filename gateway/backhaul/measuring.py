@@ -5,7 +5,7 @@ are worth more, for they tell which direction queues: a round trip has waited in
 where the box itself loads it, less what is known of the other.
 """
 
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from gateway.backhaul.flow import MSS_BYTES, PACKET_BYTES
@@ -185,11 +185,11 @@ class Measuring:
         self._received, self._sent = RoundTrips(receives=True), RoundTrips(receives=False)
         self._told.clear()
 
-    def forget(self, open_flows: Container[int]) -> None:
-        """Forget the flows that are no longer open."""
-        self._came_bytes = {flow: came for flow, came in self._came_bytes.items() if flow in open_flows}
-        self._received.forget(open_flows)
-        self._sent.forget(open_flows)
+    def forget(self, flow: int) -> None:
+        """Forget a flow that is no longer open."""
+        self._came_bytes.pop(flow, None)
+        self._received.forget(flow)
+        self._sent.forget(flow)
 
     def _delays(self, samples: Sequence[FlowSample]) -> list[tuple[Sees, Heard]]:
         """Return what is heard of both directions' queues: from other instruments, and from the connections' own."""

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 
 import structlog
 
@@ -35,7 +36,8 @@ Ceiling = Callable[[str, TrafficClass, int], int | None]
 
 TICK_S = 0.02
 IDLE_TICK_S = 0.25  # shares are open, and nothing moves
-IDLE_AFTER_S = 2.0
+IDLE_AFTER_S = 2.0  # a share sleeps then, or the link
+SLEEPERS_EVERY = 25  # ticks in which every sleeping share is looked at once: phones leave hundreds of tunnels open
 DIVIDE_EVERY_S = 0.1
 FIRST_BYTES_MAX = 10 * MSS_BYTES  # RFC 6928: what a sender would begin with
 CROWDED, STAYS_CROWDED = 1.3, 1.15  # times the window: then nobody is read from before its turn
@@ -74,6 +76,7 @@ class Steering:
         self.ceiling_bps: Ceiling = lambda tenant, traffic_class, whole_bps: None  # what a class may have, if less
         self.kernel_shapes = False  # what phones send past the proxy is held to the rate, too
         self.open: dict[int, Flow] = {}
+        self._sleeping: dict[int, None] = {}  # the longest not looked at first
         self._reading, self._sending = Turns(), Turns()
         self._pacers: dict[tuple[int, Way], Pacer] = {}
         self._used = dict.fromkeys(Way, 0)
@@ -108,6 +111,7 @@ class Steering:
 
     def opened(self, number: int, flow: Flow) -> None:
         """Take note of an open share."""
+        flow.looked_s = flow.moved_s = self._clock.now_s()
         self.open[number] = flow
         self.changed()
         self._busy.set()
@@ -120,6 +124,8 @@ class Steering:
     def closed(self, number: int) -> None:
         """Forget a share."""
         self.open.pop(number, None)
+        self._sleeping.pop(number, None)
+        self.measuring.forget(number)
         for turns in (self._reading, self._sending):
             turns.forget(number)
         for way in Way:
@@ -154,6 +160,7 @@ class Steering:
 
     async def take_down(self, number: int, size_bytes: int) -> None:
         """Return when a flow may read on, after a piece of this size."""
+        self._wake(number)
         if self.told is not None:
             await self._pacer(number, Way.DOWN).take(size_bytes)
         elif self.measures and not self._is_near(number):
@@ -168,6 +175,7 @@ class Steering:
 
     async def take_up(self, number: int, size_bytes: int) -> None:
         """Return when a flow may send so much."""
+        self._wake(number)
         if self.told is not None:
             await self._pacer(number, Way.UP).take(size_bytes)
         elif self.measures and not self._is_near(number):
@@ -190,7 +198,7 @@ class Steering:
             return set()
         return {
             each.tenant
-            for number, each in self.open.items()
+            for number, each in self._awake().items()
             if each.traffic_class is not TrafficClass.REALTIME
             and each.down_rate_bps > LEAST_BPS
             and self._demand_bps(number, each, Way.DOWN) is None
@@ -212,10 +220,9 @@ class Steering:
     def tick(self) -> None:
         """Measure once, and steer by it."""
         now_s = self._clock.now_s()
-        samples = self._flows.sample()
         before = self.measuring.carried
         passed_s = max(now_s - before.at_s, 0.001)
-        self._note_progress(samples, passed_s)
+        samples = self._look(now_s)
         carried = self.measuring.count(self._used)
         if self.kernel_shapes and carried.down_bytes - before.down_bytes > PACKET_BYTES:
             self._moved_s = now_s
@@ -225,7 +232,7 @@ class Steering:
             crowding = self._crowding()
             self._in_turns = crowding > 1.0
             self._crowded = crowding > (STAYS_CROWDED if self._crowded else CROWDED)
-        far = [each for each in samples if not self._is_near(each.flow)]
+        far = [each for each in samples if not self.open[each.flow].is_near]
         self.measuring.look(far, self._loads())
         if now_s - self._divided_s >= DIVIDE_EVERY_S and self.open:
             self._divide()
@@ -238,39 +245,57 @@ class Steering:
 
     def _crowding(self) -> float:
         """Return how much larger than the window what all connections need together is."""
-        moving = sum(1 for each in self.open.values() if each.moves)
+        moving = sum(1 for each in self._awake().values() if each.moves)
         window_bytes = self.measuring.window_bytes(Way.DOWN)
         return moving * SEGMENTS_MIN * PACKET_BYTES / window_bytes if self._steers else 0.0
 
-    def _note_progress(self, samples: Sequence[FlowSample], passed_s: float) -> None:
-        """Bring the flows up to what the kernel and the rooms say has moved."""
-        self.measuring.forget(self.open)
+    def _awake(self) -> dict[int, Flow]:
+        return {number: flow for number, flow in self.open.items() if number not in self._sleeping}
+
+    def _wake(self, number: int) -> None:
+        if number in self._sleeping:
+            del self._sleeping[number]
+            self.open[number].moved_s = self._clock.now_s()
+            self.changed()
+
+    def _look(self, now_s: float) -> list[FlowSample]:
+        """Bring flows up to what the kernel and the rooms say has moved; return samples of those that are awake."""
+        sleepers = tuple(islice(self._sleeping, -(-len(self._sleeping) // SLEEPERS_EVERY)))
+        looked_at = {**self._awake(), **{number: self.open[number] for number in sleepers}}
+        samples = [each for each in self._flows.sample(looked_at) if each.flow in looked_at]
         for sample in samples:
-            if sample.flow in self.open:
-                self.open[sample.flow].sampled(sample)
-        for flow in self.open.values():
-            down_bytes, up_bytes = flow.moved(passed_s)
-            if flow.is_near:
-                continue
-            self._used[Way.DOWN] += down_bytes
-            self._used[Way.UP] += up_bytes
-            if down_bytes or up_bytes:
-                self._moved_s = self._clock.now_s()
+            looked_at[sample.flow].sampled(sample)
+        for number, flow in looked_at.items():
+            down_bytes, up_bytes = flow.moved(now_s)
+            if not flow.is_near:
+                self._used[Way.DOWN] += down_bytes
+                self._used[Way.UP] += up_bytes
+                if down_bytes or up_bytes:
+                    self._moved_s = now_s
+            self._maybe_sleep(number, flow, now_s, moves=bool(down_bytes or up_bytes))
+        return [each for each in samples if each.flow not in self._sleeping]
+
+    def _maybe_sleep(self, number: int, flow: Flow, now_s: float, *, moves: bool) -> None:
+        waits = self._reading.waits(number) or self._sending.waits(number)
+        if moves or waits or flow.unread_bytes or flow.going_bytes:
+            self._wake(number)
+            flow.moved_s = now_s
+        elif now_s - flow.moved_s > IDLE_AFTER_S and flow.traffic_class is not TrafficClass.REALTIME:
+            self._sleeping.pop(number, None)
+            self._sleeping[number] = None
 
     def _loads(self) -> dict[Way, Load]:
         carried = self.measuring.carried
         used = {Way.DOWN: carried.down_bytes, Way.UP: carried.up_bytes} if self.kernel_shapes else self._used
         turns = {Way.DOWN: self._reading, Way.UP: self._sending}
         in_turns = {Way.DOWN: self.kernel_shapes or self._crowded, Way.UP: self.kernel_shapes}
-        return {
-            way: Load(used[way], in_turns[way], any(turns[way].waits(number) for number in self.open)) for way in Way
-        }
+        return {way: Load(used[way], in_turns[way], turns[way].anybody_waits) for way in Way}
 
     def _steer(self, passed_s: float) -> None:
         """Give each connection its window and its pace, and those who wait their turns."""
         down, up = self.measuring.pace(Way.DOWN), self.measuring.pace(Way.UP)
         carrying = {}
-        for number, each in self.open.items():
+        for number, each in self._awake().items():
             if each.is_near:
                 self._let_go(number)
             elif each.window_bytes is not None:
@@ -322,7 +347,7 @@ class Steering:
         """Return all claims on a told capacity; on a measured rate, which is what calls leave, those of the others."""
         claims = [
             Claim(number, each.traffic_class, each.tenant, each.device, self._demand_bps(number, each, way))
-            for number, each in self.open.items()
+            for number, each in self._awake().items()
             if self.told is not None or not (each.is_near or each.traffic_class is TrafficClass.REALTIME)
         ]
         many = Counter((each.tenant, each.traffic_class) for each in claims)

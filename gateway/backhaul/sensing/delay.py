@@ -8,7 +8,6 @@ Source: RFC 9840 §4.2 (base delay as a windowed minimum), RFC 6817 §3.4.2; cak
 """
 
 from collections import deque
-from collections.abc import Container
 
 from gateway.backhaul.sensing.samples import DelaySample, Sees
 
@@ -145,9 +144,9 @@ class RoundTrips:
         # how many samples it was is a guess, and a wrong one goes too far: none was less than the least ever seen
         return max(newest_s, min(smoothed_s, least_s or smoothed_s))
 
-    def forget(self, flows: Container[int]) -> None:
-        """Keep only these flows."""
-        self._last = {flow: last for flow, last in self._last.items() if flow in flows}
+    def forget(self, flow: int) -> None:
+        """Forget a flow."""
+        self._last.pop(flow, None)
 
 
 def _behind(smoothed_s: float, before_s: float, steps: int) -> float:

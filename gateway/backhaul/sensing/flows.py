@@ -30,7 +30,7 @@ gets its number next is not touched.
 import socket
 import struct
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fcntl import ioctl
 from termios import FIONREAD
 from typing import Any, Protocol
@@ -192,11 +192,14 @@ class Flows:
             sock.paced = rate
             _set(sock, socket.SOL_SOCKET, SO_MAX_PACING_RATE, rate)
 
-    def sample(self) -> list[FlowSample]:
-        """Return what the kernel says of each connection that carries a share; one that is closed carries none."""
+    def sample(self, flows: Iterable[int] | None = None) -> list[FlowSample]:
+        """Return what the kernel says of the connections that carry these shares, or any; a closed one carries none."""
         at_s = self._clock.now_s()
         samples = []
-        for flow, sock in tuple(self._carrying.items()):
+        for flow in tuple(self._carrying if flows is None else flows):
+            sock = self._carrying.get(flow)
+            if sock is None:
+                continue
             try:
                 samples.append(_sample(at_s, flow, sock))
             except OSError:

@@ -88,6 +88,11 @@ class Turns:
             if not waiter.done():
                 waiter.set_result(None)
 
+    @property
+    def anybody_waits(self) -> bool:
+        """Whether somebody waits for a turn."""
+        return any(line.waiting for line in self._lines.values())
+
     def waits(self, flow: int) -> bool:
         """Say whether somebody waits for this flow's turn."""
         line = self._lines.get(flow)

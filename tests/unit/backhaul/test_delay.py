@@ -165,6 +165,6 @@ def test_flows_that_are_gone_are_forgotten() -> None:
     trips = RoundTrips(receives=True)
     for flow in range(5):
         trips.feed(flow, 1.0, 0.1, 1, None)
-    trips.forget({3})
-    assert list(trips._last) == [3]
+    trips.forget(3)
+    assert list(trips._last) == [0, 1, 2, 4]
     assert trips.feed(7, 1.0, None, 1, None) is None

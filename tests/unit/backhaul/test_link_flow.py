@@ -12,7 +12,7 @@ WEB = TrafficClass.WEB
 
 
 def flow() -> Flow:
-    return Flow(WEB, "", "10.1.2.3")
+    return Flow(WEB, "", "10.1.2.3", looked_s=0.0)
 
 
 def sample(
@@ -23,9 +23,14 @@ def sample(
     )
 
 
+def moved(some: Flow, passed_s: float) -> tuple[int, int]:
+    """Look at a flow so long after the last look."""
+    return some.moved(some.looked_s + passed_s)
+
+
 def idle_for(some: Flow, seconds: int) -> None:
     for _ in range(seconds * 10):
-        some.moved(0.1)
+        moved(some, 0.1)
 
 
 def test_what_the_kernel_counts_is_not_counted_again_when_its_connection_is_let_go() -> None:
@@ -34,7 +39,7 @@ def test_what_the_kernel_counts_is_not_counted_again_when_its_connection_is_let_
     some.sampled(sample(received=10_000))
     some.let_go()
     some.counted(10_000, 0)  # the room reads on what it holds
-    assert some.moved(0.1)[0] == pytest.approx(10_000, rel=0.1)
+    assert moved(some, 0.1)[0] == pytest.approx(10_000, rel=0.1)
 
 
 def test_what_a_kept_connection_has_carried_before_is_not_its_own() -> None:
@@ -105,7 +110,7 @@ def test_an_idle_tunnel_asks_for_all_once_it_moves(way: Way) -> None:
     assert some.demand_bps(way, waits=False) == 0
     assert some.demand_bps(way, waits=True) is None
     some.counted(3_000, 100_000)
-    some.moved(0.02)
+    moved(some, 0.02)
     assert some.demand_bps(way, waits=False) is None
 
 
@@ -119,7 +124,7 @@ def test_a_download_that_is_read_slowly_claims_nothing_more_of_the_uplink() -> N
     some = flow()
     some.sampled(sample())
     some.sampled(sample(0.02, received=9_000, unread=2_000, acked=300))
-    some.moved(0.1)
+    moved(some, 0.1)
     some.share(Way.UP, 100_000)
     assert some.demand_bps(Way.DOWN, waits=False) is None
     assert some.demand_bps(Way.UP, waits=False) == DEMAND_BPS_MIN

@@ -12,6 +12,7 @@ from random import Random
 import pytest
 
 from gateway.backhaul.sharing.calls import PICTURE_BPS
+from gateway.backhaul.steering import SLEEPERS_EVERY, TICK_S
 from tests.link_replay import (
     Asked,
     Replay,
@@ -253,3 +254,21 @@ def test_a_recorded_radio_is_used_and_the_call_goes_on(name: str, flows: int, mo
 
 def test_what_a_tick_costs_can_be_told() -> None:
     assert tick_cost_us(8, 0.5) > 0.0
+
+
+def test_hundreds_of_idle_connections_sleep_and_each_wakes_with_its_first_bytes() -> None:
+    asked = (*(Asked(0.02 * each, size_bytes=1_000) for each in range(300)), *endless(2, 12.0))
+    replay = Replay(World(steady((4 * MBIT, 16.0)), asked))
+    replay._close = lambda now_ms, download: None  # type: ignore[method-assign]
+    result = replay.run()
+    steering = replay.steering
+    assert len(steering.open) == 303
+    assert len(steering._sleeping) == 300
+    assert result.use(14.0) >= 0.92
+    sleeper = next(iter(steering._sleeping))
+    steering.open[sleeper].counted(1, 0)
+    replay.flows.downloads[sleeper].came += 1
+    for _ in range(SLEEPERS_EVERY):
+        replay.clock.now += TICK_S
+        steering.tick()
+    assert sleeper not in steering._sleeping
