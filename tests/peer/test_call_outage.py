@@ -41,7 +41,7 @@ async def in_call(demo: Demo, browser: Browser) -> list[Page]:
     return pages
 
 
-@pytest.mark.parametrize(("outage_s", "back_s"), [(2, 5), (8, 8), (20, 12)])
+@pytest.mark.parametrize(("outage_s", "back_s"), [(2, 5), (20, 12)])
 async def test_an_outage_ends_and_the_same_call_goes_on(
     demo: Demo, browser: Browser, outage_s: float, back_s: float
 ) -> None:
