@@ -66,7 +66,7 @@ FIGURES = """async () => {
             found.lost = report.packetsLost || 0;
         }
         if (report.type === 'candidate-pair' && report.nominated) {
-            found.available = report.availableOutgoingBitrate || 0;
+            found.available = Math.max(found.available, report.availableOutgoingBitrate || 0);  // of the one in use
         }
     }
     return found;
