@@ -107,6 +107,7 @@ class Share:
         if self._carried is not sock:
             self._flow.let_go()
         self._carried = sock
+        self._backhaul.steering.wake(self._number)
         self._backhaul.flows.through(self._number, sock, self._flow.traffic_class)
 
     def leave(self, sock: socket.socket) -> None:

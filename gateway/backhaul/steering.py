@@ -132,6 +132,13 @@ class Steering:
             self._pacers.pop((number, way), None)
         self.changed()
 
+    def wake(self, number: int) -> None:
+        """Look at a share fifty times a second again: something is about to move."""
+        if number in self._sleeping:
+            del self._sleeping[number]
+            self.open[number].moved_s = self._clock.now_s()
+            self.changed()
+
     def shape(self, *, shapes: bool) -> None:
         """Take note whether the kernel holds to the rate what phones send past the proxy."""
         self.kernel_shapes = shapes
@@ -160,7 +167,7 @@ class Steering:
 
     async def take_down(self, number: int, size_bytes: int) -> None:
         """Return when a flow may read on, after a piece of this size."""
-        self._wake(number)
+        self.wake(number)
         if self.told is not None:
             await self._pacer(number, Way.DOWN).take(size_bytes)
         elif self.measures and not self._is_near(number):
@@ -175,7 +182,7 @@ class Steering:
 
     async def take_up(self, number: int, size_bytes: int) -> None:
         """Return when a flow may send so much."""
-        self._wake(number)
+        self.wake(number)
         if self.told is not None:
             await self._pacer(number, Way.UP).take(size_bytes)
         elif self.measures and not self._is_near(number):
@@ -252,12 +259,6 @@ class Steering:
     def _awake(self) -> dict[int, Flow]:
         return {number: flow for number, flow in self.open.items() if number not in self._sleeping}
 
-    def _wake(self, number: int) -> None:
-        if number in self._sleeping:
-            del self._sleeping[number]
-            self.open[number].moved_s = self._clock.now_s()
-            self.changed()
-
     def _look(self, now_s: float) -> list[FlowSample]:
         """Bring flows up to what the kernel and the rooms say has moved; return samples of those that are awake."""
         sleepers = tuple(islice(self._sleeping, -(-len(self._sleeping) // SLEEPERS_EVERY)))
@@ -278,7 +279,7 @@ class Steering:
     def _maybe_sleep(self, number: int, flow: Flow, now_s: float, *, moves: bool) -> None:
         waits = self._reading.waits(number) or self._sending.waits(number)
         if moves or waits or flow.unread_bytes or flow.going_bytes:
-            self._wake(number)
+            self.wake(number)
             flow.moved_s = now_s
         elif now_s - flow.moved_s > IDLE_AFTER_S and flow.traffic_class is not TrafficClass.REALTIME:
             self._sleeping.pop(number, None)

@@ -11,7 +11,7 @@ from gateway.backhaul.link import Backhaul
 from gateway.backhaul.sensing.flows import Flows
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.backhaul.sharing.shares import Capacity
-from gateway.backhaul.steering import IDLE_TICK_S, TICK_S
+from gateway.backhaul.steering import IDLE_AFTER_S, IDLE_TICK_S, TICK_S
 from tests.clocks import HandClock
 from tests.unit.demo.virtual_time import LoopClock, in_virtual_time
 
@@ -171,5 +171,19 @@ def test_who_comes_to_an_idle_link_is_steered_at_once(monkeypatch: pytest.Monkey
                     await asyncio.sleep(TICK_S)
                     assert came_s <= ticks[-1] <= came_s + TICK_S
             steering.cancel()
+
+    in_virtual_time(journey())
+
+
+def test_a_share_that_waited_long_for_its_connection_is_steered_from_the_first_byte() -> None:
+    async def journey() -> None:
+        backhaul = made(measured=True)
+        with backhaul.share(WEB) as page, socket.socket() as sock:
+            (number,) = backhaul.steering.open
+            await asyncio.sleep(IDLE_AFTER_S + 1)
+            backhaul.steering.tick()
+            assert number in backhaul.steering._sleeping
+            page.through(sock)
+            assert number not in backhaul.steering._sleeping
 
     in_virtual_time(journey())
