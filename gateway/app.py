@@ -5,7 +5,6 @@ the rooms, and the link last.
 """
 
 import asyncio
-import random
 import secrets
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
@@ -21,6 +20,7 @@ from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 from aiohttp.typedefs import Middleware
 
 from gateway.app_link import LinkParts, shared_secret, standing_around
+from gateway.app_market import market_room
 from gateway.backhaul.dialer import Dialer, OpenDialer, PublicDialer
 from gateway.backhaul.link import Backhaul
 from gateway.backhaul.reach import is_of
@@ -40,10 +40,10 @@ from gateway.clock import Clock, SystemClock
 from gateway.data_folder import FORMS_KEY, INVITATION_KEY, DataFolder
 from gateway.errors import N_, CannotStart, WrongHost
 from gateway.listener import Limits, Listener
-from gateway.market.catalogue import load_catalogue
+from gateway.market.catalogue.file import load_catalogue
 from gateway.market.intake import routes as market_routes
-from gateway.market.marketplace import DeliveryLimits, HttpMarketplace
-from gateway.market.room import MarketLimits, MarketRoom
+from gateway.market.photos.intake import routes as photo_routes
+from gateway.market.room import MarketRoom
 from gateway.plan import Line, door_url
 from gateway.portal.accounts import Accounts
 from gateway.portal.admin import admin_application
@@ -156,15 +156,16 @@ class Box:
         )
         _background(tasks, running, lasting(backhaul.run, "backhaul"), "backhaul")
         pages = await _started(running, _web_room(settings, world, clock, backhaul, folder, around))
-        market = await asyncio.to_thread(_market_room, settings, world, clock, backhaul, folder)
+        market = await asyncio.to_thread(market_room, settings, world.site_dialer, clock, backhaul, folder)
         if market is not None:
             await _started(running, market)
-            _background(tasks, running, market.run(), "market")
+            _background(tasks, running, lasting(market.run, "market"), "market")
         clinic = await _started(running, _clinic_room(settings, world, clock, backhaul, keys))
         _background(tasks, running, clinic.run(), "clinic")
         accounts = await asyncio.to_thread(Accounts, folder.path, clock)
         self.setup_code = await asyncio.to_thread(accounts.setup_code)
         portal = await _started(running, self._portal(accounts, keys, pages, market, clinic))
+        _background(tasks, running, lasting(portal.run, "portal"), "portal")
         self.listeners = list(self._make_listeners(portal, pages, market, clinic, around))
         running.push_async_callback(_stop_together, self.listeners)
         for listener in self.listeners:
@@ -243,6 +244,7 @@ class Box:
             app = portal.application()
             if market is not None:
                 app.add_routes(market_routes(market, portal.merchant_of))
+                app.add_routes(photo_routes(market.photos, portal.merchant_of))
             app.middlewares.insert(0, _by_host(frozenset(settings.portal.hosts), pages))
             return app
 
@@ -353,7 +355,9 @@ def _metered(settings: Settings, clock: Clock, folder: DataFolder, on_spent: Cal
 
 def _backhaul(settings: Settings, world: World, clock: Clock, metered: Metered | None) -> Backhaul:
     link = settings.backhaul
-    named = [site.origin for site in settings.sites] + ([settings.market.marketplace] if settings.market else [])
+    named = [site.origin for site in settings.sites]
+    if settings.market and settings.market.marketplace:
+        named.append(settings.market.marketplace)
     return Backhaul(
         clock,
         capacity=Capacity(link.down_bps, link.up_bps) if link.down_bps and link.up_bps else None,
@@ -459,32 +463,6 @@ def _warm_order(warm: Warm | None) -> WarmOrder:
     if warm is None:
         return WarmOrder()  # without hours: by command alone
     return WarmOrder(warm.pages, warm.depth, warm.sitemap, warm.hours, warm.bytes_max, warm.pages_max)
-
-
-def _market_room(
-    settings: Settings, world: World, clock: Clock, backhaul: Backhaul, folder: DataFolder
-) -> MarketRoom | None:
-    if settings.market is None:
-        return None
-    market = settings.market
-    return MarketRoom(
-        folder=folder.path / "market",
-        box_name=settings.box.name,
-        receipt_code=settings.box.receipt_code,
-        clock=clock,
-        backhaul=backhaul,
-        marketplace=HttpMarketplace(
-            market.marketplace,
-            dialer=world.site_dialer,
-            backhaul=backhaul,
-            clock=clock,
-            token=secret(market.token, market.token_file),
-            limits=DeliveryLimits(settings.backhaul.connect_s, settings.backhaul.silence_s),
-        ),
-        catalogue=load_catalogue(market.catalogue) if market.catalogue else None,
-        limits=MarketLimits(batch_orders_max=market.batch_orders_max, retry_s_max=market.retry_s_max),
-        random=random.Random(),  # noqa: S311 - jitter
-    )
 
 
 def _clinic_room(settings: Settings, world: World, clock: Clock, backhaul: Backhaul, keys: Keys) -> ClinicRoom:

@@ -9,13 +9,13 @@ import json
 import os
 import secrets
 import signal
-import sys
 from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
+from gateway.cli_account import account
 from gateway.cli_cache import cache
 from gateway.cli_reflect import CONFIG_HELP, KEY_FILE_HELP, LISTEN_HELP, journey, told
 from gateway.cli_shape import shaper
@@ -30,9 +30,6 @@ from gateway.terminal import say as _say
 from gateway.terminal import settings_of as _settings
 from gateway.terminal import tell as _tell
 
-if TYPE_CHECKING:
-    from gateway.portal.accounts import Accounts
-
 Line = tuple[str, dict[str, object]]  # a message id and the values of its places
 
 app = typer.Typer(
@@ -41,17 +38,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help=_say(N_("Tambo, a village's gateway.")),
 )
-user = typer.Typer(no_args_is_help=True, help=_say(N_("Accounts of merchants, nurses, doctors and technicians.")))
 clinic = typer.Typer(no_args_is_help=True, help=_say(N_("Consultations by video.")))
-app.add_typer(user, name="user")
+app.add_typer(account, name="account")
+app.add_typer(account, name="user", help=_say(N_("The same as account.")))
 app.add_typer(clinic, name="clinic")
 app.add_typer(cache, name="cache")
 app.add_typer(usage, name="usage")
 app.command("shaper", help=_say(N_("Shape what phones send past the proxy; needs CAP_NET_ADMIN.")))(shaper)
-
-PasswordStdin = Annotated[
-    bool, typer.Option("--password-stdin", help=_say(N_("Read the password from standard input.")))
-]
 
 
 def main() -> None:
@@ -141,72 +134,6 @@ def check(
     _print(in_plain_words(settings))
 
 
-@user.command(
-    "add",
-    help=_say(
-        N_("Make an account; without a terminal and without --password-stdin, a password is made and printed once.")
-    ),
-)
-def user_add(
-    name: str,
-    role: Annotated[
-        Literal["merchant", "nurse", "doctor", "technician"], typer.Option(help=_say(N_("What they may do.")))
-    ],
-    password_stdin: PasswordStdin = False,
-    config: Config = DEFAULT_CONFIG,
-) -> None:
-    accounts = _accounts(config)
-    password, made_up = _new_password(from_stdin=password_stdin)
-    accounts.add(name, role, password)
-    typer.echo(_say(N_("Account made: %(name)s (%(role)s)."), name=name, role=role))
-    if made_up:
-        typer.echo(_say(N_("Its password, shown only this once: %(password)s"), password=password))
-
-
-@user.command("token", help=_say(N_("Print a new bearer token for an account, once.")))
-def user_token(name: str, config: Config = DEFAULT_CONFIG) -> None:
-    typer.echo(_accounts(config).new_token(name))
-
-
-@user.command(
-    "link", help=_say(N_("Print a link that signs an account in once, for people who struggle with passwords."))
-)
-def user_link(
-    name: str,
-    valid_s: Annotated[int, typer.Option(min=60, max=604_800, help=_say(N_("Seconds until the link expires.")))] = 900,
-    config: Config = DEFAULT_CONFIG,
-) -> None:
-    from gateway.plan import portal_url
-
-    typer.echo(f"{portal_url(_settings(config))}/entrar/{_accounts(config).new_link(name, valid_s)}")
-
-
-@user.command("list", help=_say(N_("List the accounts.")))
-def user_list(config: Config = DEFAULT_CONFIG) -> None:
-    for account in _accounts(config).list():
-        typer.echo(f"{account.name}\t{account.role}")
-
-
-@user.command("passwd", help=_say(N_("Give an account a new password; its sessions end.")))
-def user_passwd(
-    name: str,
-    password_stdin: PasswordStdin = False,
-    config: Config = DEFAULT_CONFIG,
-) -> None:
-    accounts = _accounts(config)
-    password, made_up = _new_password(from_stdin=password_stdin)
-    accounts.set_password(name, password)
-    typer.echo(_say(N_("Password changed: %(name)s."), name=name))
-    if made_up:
-        typer.echo(_say(N_("Its password, shown only this once: %(password)s"), password=password))
-
-
-@user.command("remove", help=_say(N_("Remove an account, its sessions and its tokens; its orders stay.")))
-def user_remove(name: str, config: Config = DEFAULT_CONFIG) -> None:
-    _accounts(config).remove(name)
-    typer.echo(_say(N_("Account removed: %(name)s."), name=name))
-
-
 @clinic.command(
     "open", help=_say(N_("Open a consultation: print the nurse's and the doctor's link, signed, expiring."))
 )
@@ -235,23 +162,6 @@ def clinic_open(
         return
     typer.echo(_say(N_("For the nurse:   %(link)s"), link=links["nurse"]))
     typer.echo(_say(N_("For the doctor:  %(link)s"), link=links["doctor"]))
-
-
-def _accounts(config: Path) -> "Accounts":
-    from gateway.clock import SystemClock
-    from gateway.data_folder import DataFolder
-    from gateway.portal.accounts import Accounts
-
-    return Accounts(DataFolder(_settings(config).box.data).make().path, SystemClock())
-
-
-def _new_password(*, from_stdin: bool) -> tuple[str, bool]:
-    """Return a password and whether it was made up here."""
-    if from_stdin:
-        return sys.stdin.readline().rstrip("\r\n"), False
-    if sys.stdin.isatty():
-        return typer.prompt(_say(N_("Password")), hide_input=True, confirmation_prompt=True), False
-    return secrets.token_urlsafe(12), True
 
 
 def _write_whole(path: Path, text: str) -> None:

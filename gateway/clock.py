@@ -8,6 +8,7 @@ impossible, so such a clock is `unknown`.
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Literal, Protocol
 
 ClockState = Literal["trusted", "unknown"]
@@ -57,3 +58,11 @@ def iso_utc(wall_s: float) -> str:
     '2027-01-15T08:00:00.250Z'
     """
     return datetime.fromtimestamp(wall_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def boot_id() -> str:
+    """Return what tells this boot of the machine from its others: 8 hexadecimal digits, "" where it is not known."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")[:8]
+    except (OSError, UnicodeDecodeError):
+        return ""

@@ -19,6 +19,9 @@ from gateway.errors import N_, CannotStart
 
 KEY_BYTES = 32
 INVITATION_KEY = "clinic invitation"  # signs consultations' links
+ORDERS_KEY = "market orders"  # locks what people told us with their orders
+PHOTOS_KEY = "market photos"  # locks the photos of orders
+RECEIPTS_KEY = "market receipts"  # the seed of the key that signs receipts
 FORMS_KEY = "portal forms"  # signs the tokens of forms
 
 

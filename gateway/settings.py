@@ -24,6 +24,7 @@ from gateway.settings_link import (
     Sharing,
     Tenants,
 )
+from gateway.settings_market import Market
 from gateway.settings_types import LISTEN, Host, HttpUrl, Listen, LocalPath, Section, Whole
 from gateway.settings_web import Cache, Offline, Proxy, Saver, Site
 from gateway.units import Address
@@ -113,36 +114,6 @@ class Portal(Section):
         le=2_592_000,  # a shop's day, opened once in the morning
         description=N_("seconds until an unused sign-in ends, 300 to 2592000"),
         examples=[43_200],
-    )
-
-
-class Market(Section):
-    """Where merchants' orders go."""
-
-    marketplace: HttpUrl = Field(
-        description=N_("the http or https address that takes batches of orders"),
-        examples=["http://127.0.0.1:18100/orders"],
-    )
-    token: str | None = Field(
-        default=None, min_length=8, description=N_("the bearer token the marketplace gave you"), examples=["…"]
-    )
-    token_file: LocalPath | None = Field(
-        default=None,
-        description=N_("a file that holds the marketplace's bearer token"),
-        examples=["secrets/marketplace"],
-    )
-    catalogue: LocalPath | None = Field(
-        default=None, description=N_("a JSON file of articles shown in the shop"), examples=["catalogue.json"]
-    )
-    batch_orders_max: Whole = Field(
-        default=100, ge=1, le=1_000, description=N_("orders sent at once, 1 to 1000"), examples=[100]
-    )
-    retry_s_max: float = Field(
-        default=300.0,
-        ge=1,
-        le=86_400,
-        description=N_("the longest pause between two tries in seconds, 1 to 86400"),
-        examples=[300.0],
     )
 
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from gateway.errors import N_, CannotStart
 from gateway.settings import Admin, Clinic, Portal, Settings
 from gateway.settings_link import Backhaul, Probe, Sharing
+from gateway.settings_market import Market
 from gateway.settings_web import Cache
 from gateway.units import Address, parse_address
 
@@ -164,12 +165,24 @@ def _goes_together(document: Mapping[str, Any]) -> Iterable[Fault]:
                 field = _MODELS[section].model_fields[key]
                 example = _toml(key, (field.examples or [""])[0])
                 yield Fault(f"{section}.{key}", N_("another setting needs this one"), field.description or "", example)
+    yield from _market(document)
     if {"token", "token_file"} <= _table(document, "market").keys():
         yield Fault("market.token_file", N_("there is a token already"), N_("one of token and token_file"))
     if {"secret", "secret_file"} <= _table(document, "radius").keys():
         yield Fault("radius.secret_file", N_("there is a secret already"), N_("one of secret and secret_file"))
     if {"reflector", "ping"} <= _table(document, "probe").keys():
         yield Fault("probe.ping", N_("there is an echo already"), N_("one of reflector and ping"))
+
+
+def _market(document: Mapping[str, Any]) -> Iterable[Fault]:
+    if "market" not in document:
+        return
+    table = _table(document, "market")
+    key = "folder" if table.get("kind") == "file" else "marketplace"
+    if key not in table:
+        field = Market.model_fields[key]
+        example = _toml(key, (field.examples or [""])[0])
+        yield Fault(f"market.{key}", _MISSING, field.description or "", example)
 
 
 def _too_large(cache: Mapping[str, Any]) -> Iterable[Fault]:

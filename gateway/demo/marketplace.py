@@ -1,55 +1,61 @@
-"""The demo's marketplace: an order takes effect once, by its id, however often and however badly it is delivered.
+"""The demo's marketplace: a revision of an order takes effect once, however often and however badly it is delivered.
 
-It can be told to misbehave (`POST /faults`): to lose (take a batch, then cut the connection), to delay, to double (work
-through the same delivery twice, and say everything twice) and to refuse. `GET /orders` tells what arrived, how often,
-and how many times it took effect: `times_applied` counts rows that nothing keeps unique, so it would show a second one.
+It is what `docs/api/marketplace.yaml` describes. Beside that, `GET /orders` tells what arrived, how often, and how
+often it took effect; `POST /faults` makes it misbehave, `POST /catalogue` changes what it sells, and `POST /decide`
+says what becomes of orders that it holds, or has. With a secret it takes only what is signed; it does without the time
+of the signature, since a demo's clock may be anything.
 """
 
 import asyncio
-import hashlib
-import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import hdrs, web
 from pydantic import Field, ValidationError
 
-from gateway.errors import N_, BadRequest, GatewayError, TooLarge
+from gateway.clock import SystemClock, iso_utc
+from gateway.demo.marketplace_faults import Faults, spoiled
+from gateway.demo.marketplace_orders import DOCUMENT_BYTES_MAX, OrderTables, Told
+from gateway.demo.marketplace_photos import PhotoFiles, photo_routes
+from gateway.demo.marketplace_shop import Changes, Shop
+from gateway.errors import N_, BadRequest, GatewayError, NotFound, NotSignedIn
 from gateway.market.batch import Outcome
+from gateway.market.catalogue.model import Catalogue
 from gateway.market.coding import compress, decode
 from gateway.market.document import canonical, read_document
-from gateway.market.order import Document, is_order_id, order_from
+from gateway.market.order import Document
+from gateway.market.wire.column_reading import read_columns
+from gateway.market.wire.columns import MEDIA_TYPE
+from gateway.market.wire.receipts import BY_PLACE, write_answer
+from gateway.market.wire.rows import Rows
+from gateway.market.wire.signature import Check, key_from, verify
 
 BODY_BYTES_MAX = 1_000_000  # as it comes
-DOCUMENT_BYTES_MAX = 8_000_000  # decoded
-LISTED_MAX = 10_000
-_ADDED = ("receipt", "recorded_at", "merchant", "hash")  # to the order as the merchant gave it
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS orders (
-    id TEXT PRIMARY KEY, box TEXT NOT NULL, document BLOB NOT NULL, deliveries INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS effects (number INTEGER PRIMARY KEY, order_id TEXT NOT NULL);
-"""
+PLAIN = "application/json"
+_CURSOR = re.compile(r"[0-9]{1,15}")
+Model = TypeVar("Model", bound=Document)
 
 
-class Faults(Document):
-    """How to misbehave: for so many batches to come, or (the delay) until told otherwise."""
+class Decision(Document):
+    """What becomes of an order, or of all that are held."""
 
-    lose: int = Field(default=0, ge=0, le=10_000)
-    delay_s: float = Field(default=0.0, ge=0, le=600)
-    double: int = Field(default=0, ge=0, le=10_000)
-    refuse: int = Field(default=0, ge=0, le=10_000)
+    id: str | None = None
+    outcome: Outcome = Field(strict=False)
+    reason: str = Field(default="", max_length=200)
 
 
 class DemoMarketplace:
     """A marketplace that keeps orders in a folder."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._database: sqlite3.Connection | None = None
+    def __init__(self, folder: Path, *, catalogue: Catalogue | None = None, secret: str | None = None) -> None:
+        self._clock = SystemClock()
+        self._key = key_from(secret) if secret else None
+        self._shop = Shop(catalogue) if catalogue is not None else None
+        self._orders = OrderTables(folder)
+        self._photos = PhotoFiles(folder / "photos")
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="demo marketplace")
         self._runner: web.AppRunner | None = None
         self._faults = Faults()
@@ -58,7 +64,12 @@ class DemoMarketplace:
             [
                 web.post("/orders", self._deliver),
                 web.get("/orders", self._list),
+                web.get("/orders/updates", self._tell_updates),
+                web.get("/orders/catalogue", self._tell_catalogue),
+                *photo_routes("/orders/photos", self._photos, self._in_thread),
                 web.post("/faults", self._misbehave),
+                web.post("/catalogue", self._change_catalogue),
+                web.post("/decide", self._decide),
             ]
         )
         self.app.cleanup_ctx.append(self._open)
@@ -79,40 +90,111 @@ class DemoMarketplace:
 
     async def _open(self, app: web.Application) -> AsyncIterator[None]:
         del app
-        await self._in_thread(self._open_database)
+        await self._in_thread(self._orders.open)
         yield
-        await self._in_thread(self._close_database)
+        await self._in_thread(self._orders.close)
         self._thread.shutdown(wait=False)
 
     async def _in_thread(self, work: Callable[..., Any], *values: object) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *values)
 
-    async def _misbehave(self, request: web.Request) -> web.Response:
-        try:
-            faults = Faults.model_validate(read_document(await request.read(), BODY_BYTES_MAX))
-        except ValidationError:
-            raise BadRequest(N_("These are not faults."), N_("It knows lose, delay_s, double and refuse.")) from None
-        self._faults = faults
-        return web.json_response(faults.model_dump())
+    # What a marketplace must have.
+
+    async def _deliver(self, request: web.Request) -> web.Response:
+        coded = await request.read()
+        coding = request.headers.get(hdrs.CONTENT_ENCODING, "")
+        document = await asyncio.to_thread(decode, coded, coding, DOCUMENT_BYTES_MAX)
+        self._check_signature(request, document)
+        is_columns = request.content_type == MEDIA_TYPE
+        if is_columns and not self._faults.columns:
+            raise _NotTaken
+        batch = await asyncio.to_thread(_read_columns if is_columns else _read_rows, document)
+        if self._faults.delay_s:
+            await asyncio.sleep(self._faults.delay_s)
+        if self._has_fault("refuse"):
+            return web.json_response({"error": "not now"}, status=503)
+        told = await self._take(batch)
+        if self._has_fault("fail"):
+            return web.json_response({"error": "it broke, and nobody knows where"}, status=500)
+        if self._has_fault("lose") and request.transport is not None:
+            request.transport.abort()
+        return self._answer(request, batch, told)
+
+    async def _take(self, batch: Rows) -> list[Told | None]:
+        """Take a batch, and once more if told to; return a receipt for each row."""
+        holds = self._has_fault("hold")
+
+        def take() -> list[Told | None]:
+            arrived_at = iso_utc(self._clock.wall_s())
+            objection = self._shop.objection if self._shop is not None and self._faults.checks else lambda _: None
+            return self._orders.take(batch.box, batch.orders, arrived_at, objection, holds=holds)
+
+        told: list[Told | None] = await self._in_thread(take)
+        if self._has_fault("double"):
+            told += await self._in_thread(take)
+        return told
+
+    def _answer(self, request: web.Request, batch: Rows, told: Sequence[Told | None]) -> web.Response:
+        headers = {"Content-Type": PLAIN}
+        faults = {name: self._has_fault(name) for name in ("half", "strangers", "reorder")}
+        if batch.digest and len(told) == len(batch.orders) and not any(faults.values()):
+            body = _by_place(batch.digest, iso_utc(self._clock.wall_s()), told)
+        else:
+            body = canonical({"receipts": spoiled([each for each in told if each is not None], **faults)})
+        if not batch.digest and self._faults.columns:
+            headers["Accept-Post"] = f"{PLAIN}, {MEDIA_TYPE}"
+        codings = {
+            each.partition(";")[0].strip().lower() for each in request.headers.get("Accept-Encoding", "").split(",")
+        }
+        if "br" in codings:
+            headers["Content-Encoding"] = "br"
+            body = compress(body)
+        return web.Response(body=body, headers=headers)
+
+    def _check_signature(self, request: web.Request, document: bytes) -> None:
+        if self._key is None:
+            return
+        fields = {name.lower(): value for name, value in request.headers.items()}
+        if verify(self._key, fields, document, self._clock.wall_s(), tolerance_s=None) is not Check.GENUINE:
+            raise NotSignedIn(N_("The delivery is not signed by who is expected."))
+
+    # What a marketplace may have.
+
+    async def _tell_updates(self, request: web.Request) -> web.Response:
+        after = request.query.get("after", "")
+        if after and not _CURSOR.fullmatch(after):
+            raise BadRequest(N_("This is no cursor of this marketplace."))
+        receipts, cursor, more = await self._in_thread(self._orders.updates, int(after or 0))
+        return web.json_response({"receipts": receipts, "cursor": str(cursor), "more": more})
+
+    async def _tell_catalogue(self, request: web.Request) -> web.Response:
+        return web.json_response(self._require_shop().since(request.query.get("since", "")))
+
+    # What only the demo has.
 
     async def _list(self, request: web.Request) -> web.Response:
         del request
         return web.json_response({"orders": await self._in_thread(self._listed)})
 
-    async def _deliver(self, request: web.Request) -> web.Response:
-        coded = await request.read()
-        coding = request.headers.get(hdrs.CONTENT_ENCODING, "")
-        box, orders = await asyncio.to_thread(_read_batch, coded, coding)
-        if self._faults.delay_s:
-            await asyncio.sleep(self._faults.delay_s)
-        if self._has_fault("refuse"):
-            return web.json_response({"error": "not now"}, status=503)
-        receipts = await self._in_thread(self._take, box, orders)
-        if self._has_fault("double"):
-            receipts += await self._in_thread(self._take, box, orders)
-        if self._has_fault("lose") and request.transport is not None:
-            request.transport.abort()
-        return _receipts(receipts, request.headers.get(hdrs.ACCEPT_ENCODING, ""))
+    async def _misbehave(self, request: web.Request) -> web.Response:
+        self._faults = await _said(request, Faults)
+        return web.json_response(self._faults.model_dump())
+
+    async def _change_catalogue(self, request: web.Request) -> web.Response:
+        return web.json_response({"version": self._require_shop().change(await _said(request, Changes))})
+
+    async def _decide(self, request: web.Request) -> web.Response:
+        decision = await _said(request, Decision)
+        decided = await self._in_thread(self._orders.decide, decision.id, decision.outcome, decision.reason)
+        return web.json_response({"decided": decided})
+
+    def _listed(self) -> list[Told]:
+        return self._orders.listed()
+
+    def _require_shop(self) -> Shop:
+        if self._shop is None:
+            raise NotFound
+        return self._shop
 
     def _has_fault(self, name: str) -> bool:
         """Say whether this batch meets a fault, and count it."""
@@ -121,96 +203,43 @@ class DemoMarketplace:
             self._faults = self._faults.model_copy(update={name: left - 1})
         return bool(left)
 
-    # What follows runs in the database's thread.
 
-    def _open_database(self) -> None:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._database = sqlite3.connect(self._folder / "marketplace.sqlite3", isolation_level=None)
-        self._database.execute("PRAGMA journal_mode=WAL")
-        self._database.execute("PRAGMA synchronous=FULL")
-        self._database.executescript(_SCHEMA)
-
-    def _close_database(self) -> None:
-        if self._database is not None:
-            self._database.close()
-
-    def _take(self, box: str, orders: list[object]) -> list[dict[str, str]]:
-        """Let each order take effect that has not yet, all in one transaction; return a receipt for each."""
-        database = self._database
-        if database is None:
-            raise GatewayError
-        database.execute("BEGIN IMMEDIATE")
-        try:
-            receipts = [_taken(database, box, order) for order in orders]
-            database.execute("COMMIT")
-        except BaseException:
-            database.execute("ROLLBACK")
-            raise
-        return [receipt for receipt in receipts if receipt is not None]
-
-    def _listed(self) -> list[dict[str, object]]:
-        if self._database is None:
-            return []
-        with closing(self._database.cursor()) as cursor:
-            cursor.execute(
-                "SELECT id, box, deliveries, document, (SELECT count(*) FROM effects WHERE order_id = id)"
-                " FROM orders ORDER BY rowid DESC LIMIT ?",
-                (LISTED_MAX,),
-            )
-            return [
-                {
-                    "id": order_id,
-                    "box": box,
-                    "deliveries": deliveries,
-                    "times_applied": times_applied,
-                    "order": read_document(document, DOCUMENT_BYTES_MAX),
-                }
-                for order_id, box, deliveries, document, times_applied in cursor
-            ]
+class _NotTaken(BadRequest):
+    status = 415
 
 
-def _taken(database: sqlite3.Connection, box: str, entry: object) -> dict[str, str] | None:
-    if not isinstance(entry, dict) or not isinstance(entry.get("id"), str) or not is_order_id(entry["id"].lower()):
-        return None
-    order_id = entry["id"].lower()
-    if not _is_as_recorded(entry):
-        return {"id": order_id, "outcome": Outcome.RETRY, "reason": "damaged on the way"}
-    try:
-        order_from({name: value for name, value in entry.items() if name not in _ADDED})
-    except BadRequest:
-        return {"id": order_id, "outcome": Outcome.REJECTED, "reason": "not a valid order"}
-    if database.execute("UPDATE orders SET deliveries = deliveries + 1 WHERE id = ?", (order_id,)).rowcount:
-        return {"id": order_id, "outcome": Outcome.DUPLICATE, "reason": ""}
-    database.execute("INSERT INTO orders VALUES (?, ?, ?, 1)", (order_id, box, canonical(entry)))
-    database.execute("INSERT INTO effects (order_id) VALUES (?)", (order_id,))
-    return {"id": order_id, "outcome": Outcome.ACCEPTED, "reason": ""}
-
-
-def _is_as_recorded(entry: dict[str, object]) -> bool:
-    """Check the hash that the merchant was given: the order is the one that was recorded, all the way."""
-    content = {name: value for name, value in entry.items() if name not in {"receipt", "recorded_at", "hash"}}
-    try:
-        return hashlib.sha256(canonical(content)).hexdigest() == entry.get("hash")
-    except (UnicodeEncodeError, ValueError):
-        return False
-
-
-def _read_batch(coded: bytes, coding: str) -> tuple[str, list[object]]:
-    batch = read_document(decode(coded, coding, DOCUMENT_BYTES_MAX), DOCUMENT_BYTES_MAX)
+def _read_rows(document: bytes) -> Rows:
+    batch = read_document(document, DOCUMENT_BYTES_MAX)
     box, orders = (batch.get("box"), batch.get("orders")) if isinstance(batch, dict) else (None, None)
     if not isinstance(box, str) or not isinstance(orders, list):
         raise BadRequest(N_("This is not a batch of orders."))
-    return box, orders
+    return Rows(box, "", tuple(orders), "")
 
 
-def _receipts(receipts: list[dict[str, str]], accept_encoding: str) -> web.Response:
-    body = canonical({"receipts": receipts})
-    codings = {each.partition(";")[0].strip().lower() for each in accept_encoding.split(",")}
-    headers = {"Content-Type": "application/json"}
-    if "br" in codings:
-        headers["Content-Encoding"] = "br"
-        body = compress(body)
-    return web.Response(body=body, headers=headers)
+def _read_columns(document: bytes) -> Rows:
+    return read_columns(document, DOCUMENT_BYTES_MAX)
+
+
+def _by_place(digest: str, arrived_at: str, told: Sequence[Told | None]) -> bytes:
+    places: dict[Outcome, list[int]] = {}
+    others: list[Told] = []
+    for place, each in enumerate(told):
+        if each is None:
+            continue
+        if each["outcome"] in BY_PLACE and not each["reason"]:
+            places.setdefault(Outcome(str(each["outcome"])), []).append(place)
+        else:
+            others.append(each)
+    return write_answer(digest, arrived_at, places, others)
+
+
+async def _said(request: web.Request, model: type[Model]) -> Model:
+    try:
+        return model.model_validate(read_document(await request.read(), BODY_BYTES_MAX))
+    except ValidationError:
+        raise BadRequest(
+            N_("This is not known here."), N_("Its names are %(names)s."), names=", ".join(model.model_fields)
+        ) from None
 
 
 @web.middleware
@@ -221,6 +250,6 @@ async def _sentences(
     try:
         return await handler(request)
     except GatewayError as exc:
-        return web.json_response({"error": str(exc)}, status=exc.status)
-    except web.HTTPRequestEntityTooLarge:
-        return web.json_response({"error": TooLarge.what}, status=413)
+        return web.json_response({"error": str(exc)}, status=exc.status, headers=exc.headers)
+    except web.HTTPException as exc:
+        return web.json_response({"error": exc.reason}, status=exc.status)

@@ -28,6 +28,7 @@ from gateway.demo.link import EmulatedLink, LinkSettings, parse_change
 from gateway.demo.marketplace import DemoMarketplace
 from gateway.demo.origin import DemoOrigin
 from gateway.errors import N_, BadRequest, CannotStart
+from gateway.market.catalogue.file import load_catalogue
 from gateway.plan import Line, portal_url, site_url
 from gateway.portal.accounts import Accounts
 from gateway.portal.trial import Trial
@@ -221,7 +222,8 @@ class DemoWorld:
     async def _start_beyond(self, beyond: AsyncExitStack) -> dict[str, Endpoint]:
         """Start what lies on the far side of the link; return its names."""
         origin = DemoOrigin(content() / "demo" / "site")
-        marketplace = DemoMarketplace(self._folder / "marketplace")
+        catalogue = await asyncio.to_thread(load_catalogue, content() / "demo" / "catalogue.json")
+        marketplace = DemoMarketplace(self._folder / "marketplace", catalogue=catalogue)
         for name, server in ((SITE, origin), (MARKETPLACE, marketplace)):
             self._beyond[name] = Address(*await server.start(LOOPBACK, 0))
             beyond.push_async_callback(server.stop)

@@ -1,8 +1,9 @@
 """What waits goes out while the link carries, a batch at a time, until each order has its receipt; there is one sender.
 
-A failed try is followed by a pause that doubles; a new order or the link's return ends the pause early, unless the far
-end asked for it (`Retry-After`). A batch that the far end refuses as a whole is halved until the order that spoils it
-is alone, and goes behind the others: nothing that waits can block the rest.
+A batch is as large as the link carries in a few seconds. A failed try is followed by a pause that doubles; a new order
+or the link's return ends the pause early, unless the far end asked for it (`Retry-After`). A batch that the far end
+refuses as a whole is halved until the order that spoils it is alone, and is counted against that one; refused often
+enough it waits for a person: nothing that waits can block the rest.
 """
 
 import asyncio
@@ -17,12 +18,17 @@ import structlog
 
 from gateway.backhaul.link import Backhaul
 from gateway.backhaul.sensing.state import LinkState
-from gateway.market.backoff import pause_s
+from gateway.clock import Clock
+from gateway.market.backoff import Breaker, Patience, pause_s
 from gateway.market.batch import Batch, Verdict, judge
-from gateway.market.journal import Journal
-from gateway.market.marketplace import Marketplace, NotDelivered
+from gateway.market.journal.journal import Journal
+from gateway.market.marketplaces.port import Marketplace, NotDelivered
 from gateway.market.records import StoredOrder
-from gateway.market.states import WAITING, State
+from gateway.market.states import State
+
+BATCH_S = 4.0  # of the uplink: what is cut then is sent again
+ORDER_BYTES = 120  # on the wire, in a batch (2026-11)
+BATCH_ORDERS_MIN = 5  # fewer cost more for their connection than for themselves
 
 _log = structlog.get_logger("market.drain")
 
@@ -41,7 +47,7 @@ class DrainLimits(Protocol):
     @property
     def gather_s(self) -> float: ...
     @property
-    def refusals_max(self) -> int: ...
+    def patience(self) -> Patience: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +57,12 @@ class DrainStatistics:
     batches: int = 0
     accepted: int = 0
     rejected: int = 0
+    attention: int = 0
     refused: int = 0  # told to come again, or given no receipt
     failures: int = 0  # batches of which nothing is known
     failures_in_a_row: int = 0
+    is_broken: bool = False  # the far end failed so often that one order tries it alone
+    heard_wall_s: float | None = None  # when the marketplace last answered
 
 
 class Drain:
@@ -66,6 +75,7 @@ class Drain:
         backhaul: Backhaul,
         *,
         box_name: str,
+        clock: Clock,
         limits: DrainLimits,
         random: Random,
     ) -> None:
@@ -73,12 +83,14 @@ class Drain:
         self._marketplace = marketplace
         self._backhaul = backhaul
         self._box_name = box_name
+        self._clock = clock
         self._limits = limits
         self._random = random
         self._woken = asyncio.Event()
         self._batch_orders = limits.batch_orders_max
-        self._in_a_row = 0
-        self._batches = self._accepted = self._rejected = self._refused = self._failures = 0
+        self._breaker = Breaker()
+        self._batches = self._accepted = self._rejected = self._attention = self._refused = self._failures = 0
+        self._heard_wall_s: float | None = None
 
     def wake(self) -> None:
         """Look again at once whether something can be sent."""
@@ -87,7 +99,15 @@ class Drain:
     def statistics(self) -> DrainStatistics:
         """Return what was sent since the start."""
         return DrainStatistics(
-            self._batches, self._accepted, self._rejected, self._refused, self._failures, self._in_a_row
+            self._batches,
+            self._accepted,
+            self._rejected,
+            self._attention,
+            self._refused,
+            self._failures,
+            self._breaker.failures,
+            self._breaker.is_open,
+            self._heard_wall_s,
         )
 
     async def run(self) -> None:
@@ -101,7 +121,7 @@ class Drain:
         async for status in self._backhaul.changes():
             is_down = status.state is LinkState.DOWN
             if was_down and not is_down:
-                self._in_a_row = 0
+                self._breaker = Breaker()
                 self.wake()
             was_down = is_down
 
@@ -109,31 +129,40 @@ class Drain:
         while True:
             await self._wait_until_due()
             try:
-                cleared = await self._send_batch()
+                is_useful = await self._send_batch()
             except NotDelivered as exc:
-                _log.info("batch.failed", reason=exc.reason, failures=self._in_a_row + 1)
+                _log.info("batch.failed", reason=exc.reason, failures=self._breaker.failures + 1)
                 await self._rest(exc.retry_after_s)
             except Exception as exc:  # noqa: BLE001 - a fault of ours must not stop the orders that come after it
-                _log.error("batch.failed", reason=type(exc).__name__, failures=self._in_a_row + 1)
+                _log.error("batch.failed", reason=type(exc).__name__, failures=self._breaker.failures + 1)
                 await self._rest(None)
             else:
-                if cleared:
-                    self._in_a_row = 0
+                if is_useful:
+                    self._breaker = Breaker()
                 else:
                     await self._rest(None)
 
     async def _wait_until_due(self) -> None:
-        """Return when an order waits and the link is not known to be down."""
-        while self._journal.statistics().waiting == 0 or self._backhaul.is_down:
+        """Return when an order may go and the link is not known to be down."""
+        while (wait_s := self._wait_s()) != 0:
             self._woken.clear()
-            await self._woken.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._woken.wait()
             await asyncio.sleep(self._limits.gather_s)  # orders that come together go together
+
+    def _wait_s(self) -> float | None:
+        """Return how long to wait for an order that may go; None until something happens."""
+        due_s = self._journal.statistics().due_s
+        if due_s is None or self._backhaul.is_down:
+            return None
+        return max(due_s - self._clock.now_s(), 0.0)
 
     async def _rest(self, asked_s: float | None) -> None:
         """Pause after a failure: as long as the far end asked, or twice as long as the last time."""
-        self._in_a_row += 1
-        limits = self._limits
-        own_s = pause_s(self._in_a_row, self._random.random(), least_s=limits.retry_s_min, most_s=limits.retry_s_max)
+        self._breaker = self._breaker.failed()
+        limits, failures = self._limits, self._breaker.failures
+        own_s = pause_s(failures, self._random.random(), least_s=limits.retry_s_min, most_s=limits.retry_s_max)
         firm_s = min(limits.retry_s_min, own_s) if asked_s is None else min(max(asked_s, own_s), limits.retry_s_max)
         await asyncio.sleep(firm_s)
         self._woken.clear()
@@ -141,12 +170,20 @@ class Drain:
             async with asyncio.timeout(max(own_s - firm_s, 0.0)):
                 await self._woken.wait()
 
+    def _orders_now(self) -> int:
+        """Return how many orders may go at once: what the link carries in a few seconds."""
+        capacity = self._backhaul.figures().up.capacity_bps
+        fitting = self._batch_orders
+        if capacity is not None and capacity.value > 0:
+            fitting = min(fitting, max(int(capacity.value * BATCH_S / 8 / ORDER_BYTES), BATCH_ORDERS_MIN))
+        return self._breaker.orders(fitting)
+
     async def _send_batch(self) -> bool:
         """Send one batch; say whether any order came to its end, or was found not to be sendable.
 
         Raises: NotDelivered, NoCapacity when the journal fails.
         """
-        taken = await self._journal.take(self._batch_orders, self._limits.batch_bytes_max)
+        taken = await self._journal.take(self._orders_now(), self._limits.batch_bytes_max)
         if not taken:
             return True
         self._batches += 1
@@ -154,23 +191,38 @@ class Drain:
         try:
             receipts = await self._marketplace.deliver(batch)
         except NotDelivered as exc:
-            await self._take_back(taken, is_refused=not exc.is_silent)
+            if not exc.is_silent:
+                self._heard_wall_s = self._clock.wall_s()
+            await self._take_back(taken, exc)
             raise
+        self._heard_wall_s = self._clock.wall_s()
         self._batch_orders = min(self._batch_orders * 2, self._limits.batch_orders_max)
-        verdicts = judge([each.id for each in taken], receipts)
-        await self._journal.settle(verdicts, self._limits.refusals_max)
+        verdicts = judge(taken, receipts)
+        await self._journal.settle(verdicts, self._limits.patience)
         return self._count(verdicts)
 
-    async def _take_back(self, taken: Sequence[StoredOrder], *, is_refused: bool) -> None:
+    async def _take_back(self, taken: Sequence[StoredOrder], error: NotDelivered) -> None:
         self._failures += 1
-        if is_refused:
+        told = {receipt.id for receipt in error.receipts}
+        if known := [each for each in taken if each.id in told]:
+            verdicts = judge(known, error.receipts)
+            await self._journal.settle(verdicts, self._limits.patience)
+            self._count(verdicts)
+            taken = [each for each in taken if each.id not in told]
+        if error.is_refusal:
             self._batch_orders = max(len(taken) // 2, 1)
-        await self._journal.give_back([each.id for each in taken], to_the_end=is_refused and len(taken) == 1)
+        if error.is_refusal and len(taken) == 1:
+            only = taken[0]
+            verdict = Verdict(only.id, State.QUEUED, error.reason, revision=only.revision)
+            await self._journal.settle([verdict], self._limits.patience, is_alone=True)
+        else:
+            await self._journal.give_back([each.id for each in taken])
 
     def _count(self, verdicts: Sequence[Verdict]) -> bool:
         self._accepted += sum(verdict.state is State.ACCEPTED for verdict in verdicts)
         self._rejected += sum(verdict.state is State.REJECTED for verdict in verdicts)
-        waiting = sum(verdict.state in WAITING for verdict in verdicts)
+        self._attention += sum(verdict.state is State.NEEDS_ATTENTION for verdict in verdicts)
+        waiting = sum(verdict.state is State.QUEUED for verdict in verdicts)
         self._refused += waiting
         _log.info("batch.settled", orders=len(verdicts), waiting=waiting)
         return waiting < len(verdicts)

@@ -1,23 +1,13 @@
-"""A row of the journal is what was written or it is damaged: each carries a seal over all its columns. Pure.
+"""An order as others see it: its receipt, what is sent of it, and what became of it. Pure."""
 
-SQLite does not notice a flipped bit inside a value (240 of 300 gave silently wrong rows, 2026-11): every row is checked
-against its seal each time it is read. A damaged order is shown as such and never sent; a damaged event counts as not
-written, which at worst sends an order again that the marketplace already has under its id.
-"""
-
-import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
-
-from pydantic import ValidationError
 
 from gateway.clock import iso_utc
 from gateway.errors import N_
+from gateway.market.attention import Attention, Code
 from gateway.market.order import Line, Order, total_minor
 from gateway.market.states import State
 
-SEAL_BYTES = 16  # against accidents, not against forgers
 DAMAGED = N_("The record of this order is damaged, so it is not sent. Tell the technician.")
 
 
@@ -43,6 +33,9 @@ class StoredOrder:
     recorded_wall_s: float
     clock_state: str
     hash: str
+    revision: int = 1  # how often it was written, the first time included
+    is_cancelled: bool = False  # what goes out is that it is not wanted any more
+    made_by: str = ""  # the account that wrote it
 
     @property
     def id(self) -> str:
@@ -56,9 +49,24 @@ class StoredOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """Where an order stands: its last event that says something, and what the far side said."""
+
+    state: State | None = None
+    revision: int = 1  # that the last event is about
+    reason: str = ""
+    attention: Attention | None = None
+    arrived_wall_s: float | None = None  # when its receipt from the far side came
+    arrived_at: str = ""  # when it arrived there, by the far side's own clock
+    was_sent: bool = False  # it may have arrived: a change must go out too
+    since_wall_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class OrderView:
     """An order and what became of it; of a damaged one nothing but what its row claims to be."""
 
+    number: int  # its place in the journal
     id: str
     merchant: str
     receipt: str
@@ -69,6 +77,13 @@ class OrderView:
     clock_state: str
     hash: str
     order: Order | None
+    revision: int = 1
+    made_by: str = ""
+    attention: Attention | None = None  # what a person must decide
+    arrived_wall_s: float | None = None
+    arrived_at: str = ""
+    was_sent: bool = False
+    is_cancelled: bool = False  # its last revision is that it is not wanted any more
 
     @property
     def is_damaged(self) -> bool:
@@ -91,90 +106,60 @@ class OrderView:
         return total_minor(self.order) if self.order else 0
 
 
-class OrderRow(NamedTuple):
-    """The columns of `orders`, in their order."""
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that happened to an order."""
 
-    number: int
-    id: str
-    merchant: str
-    merchant_number: int
-    counter: int
-    receipt: str
-    recorded_wall_s: float
-    clock_state: str
-    document: bytes
-    hash: str
-    seal: bytes
-
-
-class EventRow(NamedTuple):
-    """The columns of `events`, in their order."""
-
-    order_id: str
-    sequence: int
-    state: str
+    state: State
+    revision: int
     wall_s: float
     clock_state: str
-    reason: str
-    seal: bytes
+    reason: str = ""
+    attention: Attention | None = None
 
 
-def seal(values: Sequence[object]) -> bytes:
-    """Return the seal over these values; of whatever type damage has made them.
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many orders are open: they wait for the link or the far side, or for a person."""
 
-    >>> seal(["a", 1]) == seal(["a", 2])
-    False
-    """
-    return hashlib.sha256(ascii(tuple(values)).encode()).digest()[:SEAL_BYTES]
-
-
-def is_whole(row: Sequence[object]) -> bool:
-    """Say whether a row is what was written; its last column is its seal."""
-    return row[-1] == seal(row[:-1])
+    waiting: int = 0
+    attention: int = 0
 
 
-def receipt_number(box_code: str, merchant_number: int, counter: int) -> str:
-    """Write a receipt's number.
-
-    >>> receipt_number("SMT", 42, 137)
-    'SMT-0042-0137'
-    """
-    return f"{box_code}-{merchant_number:04d}-{counter:04d}"
-
-
-def stored(row: OrderRow) -> StoredOrder | None:
-    """Return the order of a row; None when the row is damaged."""
-    if not is_whole(row):
-        return None
-    try:
-        order = Order.model_validate_json(row.document)
-    except ValidationError:  # whole, but written by rules that this version does not share
-        return None
-    return StoredOrder(order, row.merchant, row.receipt, row.recorded_wall_s, row.clock_state, row.hash)
-
-
-def view(found: StoredOrder, state: State, reason: str) -> OrderView:
-    """Return what is shown of a whole order whose last event is `state`."""
+def view(number: int, found: StoredOrder, standing: Standing, *, in_flight: bool) -> OrderView:
+    """Return what is shown of a whole order; one that is being sent and not under way any more waits."""
+    state = standing.state or State.QUEUED
+    if state is State.SENDING and not in_flight:
+        state = State.QUEUED
     return OrderView(
+        number,
         found.id,
         found.merchant,
         found.receipt,
         state,
-        reason,
+        standing.reason,
         found.recorded_at,
         found.recorded_wall_s,
         found.clock_state,
         found.hash,
         found.order,
+        found.revision,
+        found.made_by,
+        standing.attention,
+        standing.arrived_wall_s,
+        standing.arrived_at,
+        standing.was_sent,
+        found.is_cancelled,
     )
 
 
-def damaged_view(row: OrderRow) -> OrderView:
+def damaged_view(number: int, order_id: str, merchant: str, receipt: str) -> OrderView:
     """Return what is shown of an order whose row is not what was written."""
     return OrderView(
-        id=str(row.id),
-        merchant=str(row.merchant),
-        receipt=str(row.receipt),
+        number=number,
+        id=order_id,
+        merchant=merchant,
+        receipt=receipt,
         state=State.NEEDS_ATTENTION,
         reason=DAMAGED,
         recorded_at="",
@@ -182,4 +167,5 @@ def damaged_view(row: OrderRow) -> OrderView:
         clock_state="unknown",
         hash="",
         order=None,
+        attention=Attention(Code.DAMAGED),
     )

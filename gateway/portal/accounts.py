@@ -9,14 +9,11 @@ Usable by a command beside a running box: both open the same file (`Database`).
 import secrets
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.clock import Clock
-from gateway.errors import N_, Conflict, NotAllowed, NotFound
+from gateway.errors import N_, BadRequest, Conflict, NotAllowed, NotFound
 from gateway.portal.credentials import (
-    TOKEN_BYTES,
-    TOKEN_PREFIX,
     Role,
     check_name,
     check_password,
@@ -24,20 +21,15 @@ from gateway.portal.credentials import (
     read_code,
     write_code,
 )
-from gateway.portal.database import Database
+from gateway.portal.database import Database, account_of
 from gateway.portal.passwords import hashed, matches
+from gateway.portal.people import Account
+from gateway.portal.team import Team
+from gateway.portal.tokens import Tokens
 
-TOKENS_MAX = 50  # of one account
-_ACCOUNT = "SELECT account.name, account.role, account.made_s FROM account"
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """A person of this box."""
-
-    name: str
-    role: Role
-    made_s: float
+CASHIERS_MAX = 20  # of one shop
+_END_SESSIONS = "DELETE FROM session WHERE name IN (SELECT name FROM account WHERE name = ?1 OR shop = ?1)"
+_VOID_LINKS = "DELETE FROM link WHERE name IN (SELECT name FROM account WHERE name = ?1 OR shop = ?1)"
 
 
 class Accounts:
@@ -51,43 +43,69 @@ class Accounts:
         pick: Callable[[int], int] = secrets.randbelow,
     ) -> None:
         self.database = Database(folder)
+        self.tokens = Tokens(self.database, clock, random_token)
+        self.team = Team(self.database)
         self._clock = clock
-        self._random_token = random_token
         self._pick = pick
 
     def close(self) -> None:
         """Close the file."""
         self.database.close()
 
-    def add(self, name: str, role: Role | str, password: str | None) -> Account:
-        """Make an account; without a password it signs in by token or link alone.
+    def add(
+        self, name: str, role: Role | str, password: str | None, *, shop: str = "", sees_totals: bool = False
+    ) -> Account:
+        """Make an account; without a password it signs in by token or link alone. A cashier has a shop, nobody else.
 
-        Raises: BadRequest, Conflict when the name is taken.
+        Raises: BadRequest, NotFound when there is no such shop, Conflict when the name is taken.
         """
-        account = Account(check_name(name), Role(role), self._clock.wall_s())
+        role = Role(role)
+        if (role is Role.CASHIER) is not bool(shop):
+            raise BadRequest(
+                N_("A cashier belongs to a shop, and nobody else does."), N_("Name the merchant with --shop.")
+            )
+        own = check_name(name) if role is Role.MERCHANT else ""
+        account = Account(check_name(name), role, self._clock.wall_s(), shop or own, sees_totals)
         stored = hashed(check_password(password)) if password is not None else None
         with self.database.writing() as connection:
+            if shop:
+                _demand_shop(connection, shop)
             _insert(connection, account, stored)
         return account
 
     def remove(self, name: str) -> None:
-        """Remove an account with its tokens, links and sessions.
+        """Remove an account with its tokens, links and sessions; a merchant's cashiers go with it.
 
         Raises: NotFound.
         """
         with self.database.writing() as connection:
             _demand(connection.execute("DELETE FROM account WHERE name = ?", (name,)).rowcount)
 
+    def block(self, name: str, *, on: bool = True) -> None:
+        """Block an account, and with a merchant the cashiers: nobody signs in, no token opens, until it is unblocked.
+
+        Raises: NotFound, Conflict for a technician, who would be locked out.
+        """
+        with self.database.writing() as connection:
+            role = connection.execute("SELECT role FROM account WHERE name = ?", (name,)).fetchone()
+            _demand(role is not None)
+            if on and role[0] == Role.TECHNICIAN:
+                raise Conflict(N_("A technician cannot be blocked."), N_("Remove the account instead."))
+            connection.execute("UPDATE account SET is_blocked = ? WHERE name = ?", (on, name))
+            if on:
+                connection.execute(_END_SESSIONS, (name,))
+                connection.execute(_VOID_LINKS, (name,))
+
     def list(self) -> list[Account]:
         """Return everyone, by name."""
         with self.database.reading() as connection:
-            return [_account(row) for row in connection.execute(f"{_ACCOUNT} ORDER BY account.name")]
+            return [account_of(row) for row in connection.execute("SELECT * FROM person ORDER BY name")]
 
     def find(self, name: str) -> Account | None:
         """Return the account of this name."""
         with self.database.reading() as connection:
-            row = connection.execute(f"{_ACCOUNT} WHERE account.name = ?", (name,)).fetchone()
-        return _account(row) if row else None
+            row = connection.execute("SELECT * FROM person WHERE name = ?", (name,)).fetchone()
+        return account_of(row) if row else None
 
     def set_password(self, name: str, password: str) -> None:
         """Give an account a new password; whoever is signed in as it, is no more.
@@ -116,35 +134,23 @@ class Accounts:
 
         Raises: NotFound, Conflict when it has too many.
         """
-        token = TOKEN_PREFIX + self._random_token(TOKEN_BYTES)
-        with self.database.writing() as connection:
-            _demand(connection.execute("SELECT count(*) FROM account WHERE name = ?", (name,)).fetchone()[0])
-            held = connection.execute("SELECT count(*) FROM token WHERE name = ?", (name,)).fetchone()[0]
-            if held >= TOKENS_MAX:
-                raise Conflict(N_("This account has too many tokens."), N_("Revoke its tokens, then make a new one."))
-            connection.execute("INSERT INTO token VALUES (?, ?, ?)", (fingerprint(token), name, self._clock.wall_s()))
-        return token
+        return self.tokens.make(name)
 
     def revoke_tokens(self, name: str) -> int:
         """Make every token of an account void; return how many there were."""
-        with self.database.writing() as connection:
-            return connection.execute("DELETE FROM token WHERE name = ?", (name,)).rowcount
+        return self.tokens.revoke_all(name)
 
-    def of_token(self, token: str) -> Account | None:
-        """Return the account a bearer token belongs to."""
-        joined = f"{_ACCOUNT} JOIN token USING (name) WHERE token.hash = ?"
-        with self.database.reading() as connection:
-            row = connection.execute(joined, (fingerprint(token),)).fetchone()
-        return _account(row) if row else None
-
-    def new_link(self, name: str, valid_s: float, *, reusable: bool = False) -> str:
+    def new_link(self, name: str, valid_s: float, *, reusable: bool = False, shop: str | None = None) -> str:
         """Return a code that signs in as an account within `valid_s`, once unless `reusable`; earlier links are void.
+
+        Given a shop, only for a cashier of it.
 
         Raises: NotFound.
         """
         code = write_code(self._pick)
         with self.database.writing() as connection:
-            _demand(connection.execute("SELECT count(*) FROM account WHERE name = ?", (name,)).fetchone()[0])
+            known = "SELECT count(*) FROM account WHERE name = ?1 AND (?2 IS NULL OR shop = ?2)"
+            _demand(connection.execute(known, (name, shop)).fetchone()[0])
             connection.execute("DELETE FROM link WHERE name = ?", (name,))
             row = (fingerprint(read_code(code)), name, self._clock.wall_s() + valid_s, not reusable)
             connection.execute("INSERT INTO link VALUES (?, ?, ?, ?)", row)
@@ -152,12 +158,12 @@ class Accounts:
 
     def use_link(self, code: str) -> Account | None:
         """Return the account of a sign-in link and make the link void, unless it is reusable."""
-        joined = f"{_ACCOUNT} JOIN link USING (name) WHERE link.hash = ? AND link.expires_s > ?"
+        joined = "SELECT person.* FROM person JOIN link USING (name) WHERE link.hash = ? AND link.expires_s > ?"
         key = fingerprint(read_code(code))
         with self.database.writing() as connection:
             row = connection.execute(joined, (key, self._clock.wall_s())).fetchone()
             connection.execute("DELETE FROM link WHERE hash = ? AND once", (key,))
-        return _account(row) if row else None
+        return account_of(row) if row else None
 
     def needs_setup(self) -> bool:
         """Say whether nobody is technician yet."""
@@ -194,19 +200,25 @@ class Accounts:
         return account
 
 
-def _account(row: tuple[str, str, float]) -> Account:
-    return Account(row[0], Role(row[1]), row[2])
-
-
 def _insert(connection: sqlite3.Connection, account: Account, stored: str | None) -> None:
+    shop = account.shop if account.role is Role.CASHIER else None
+    row = (account.name, account.role.value, stored, account.made_s, shop, account.sees_totals, account.is_blocked)
     try:
-        row = (account.name, account.role.value, stored, account.made_s)
-        connection.execute("INSERT INTO account VALUES (?, ?, ?, ?)", row)
+        connection.execute("INSERT INTO account VALUES (?, ?, ?, ?, ?, ?, ?)", row)
     except sqlite3.IntegrityError as exc:
         raise Conflict(N_("There is an account of this name already."), N_("Choose another name.")) from exc
 
 
-def _demand(found: int) -> None:
+def _demand_shop(connection: sqlite3.Connection, shop: str) -> None:
+    merchant = (shop, Role.MERCHANT.value)
+    if connection.execute("SELECT 1 FROM account WHERE name = ? AND role = ?", merchant).fetchone() is None:
+        raise NotFound(N_("There is no merchant of this name."), N_("`tambo user list` shows all names."))
+    held = connection.execute("SELECT count(*) FROM account WHERE shop = ?", (shop,)).fetchone()[0]
+    if held >= CASHIERS_MAX:
+        raise Conflict(N_("This shop has too many cashiers."), N_("Remove one who does not work there any more."))
+
+
+def _demand(found: int | bool) -> None:
     if not found:
         raise NotFound(N_("There is no account of this name."), N_("`tambo user list` shows all names."))
 

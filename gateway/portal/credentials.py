@@ -17,6 +17,7 @@ PASSWORD_CHARS_MIN = 10
 PASSWORD_CHARS_MAX = 128  # argon2 would take more; a form field should not
 TOKEN_PREFIX = "tambo_"  # noqa: S105 - marks a token as one, so that a leaked one is found
 TOKEN_BYTES = 32
+LABEL_CHARS_MAX = 40
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}\Z")
 _CODE_LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _CODE_GROUPS, _CODE_GROUP_LETTERS = 4, 4  # 80 bits
@@ -27,6 +28,7 @@ class Role(StrEnum):
     """What a person may do here."""
 
     MERCHANT = "merchant"
+    CASHIER = "cashier"  # of one merchant
     NURSE = "nurse"
     DOCTOR = "doctor"
     TECHNICIAN = "technician"
@@ -75,6 +77,20 @@ def check_password(password: str) -> str:
     if fault := password_fault(password):
         raise BadRequest(fault, N_("Choose a longer one: a few words are easy to remember."))
     return password
+
+
+def check_label(label: str) -> str:
+    """Return a token's label as it is kept: in one line, without what is not seen.
+
+    >>> check_label("  caja   dos ")
+    'caja dos'
+
+    Raises: BadRequest.
+    """
+    kept = " ".join(label.split())
+    if len(kept) > LABEL_CHARS_MAX or not kept.isprintable():
+        raise BadRequest(N_("This label is not possible."), N_("Write at most 40 letters and digits."))
+    return kept
 
 
 def write_code(pick: Callable[[int], int]) -> str:

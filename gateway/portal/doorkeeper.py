@@ -12,15 +12,17 @@ from typing import TypeVar
 
 from gateway.clock import Clock
 from gateway.errors import NoCapacity
-from gateway.portal.accounts import Account, Accounts
-from gateway.portal.credentials import TOKEN_PREFIX, is_name
+from gateway.portal.accounts import Accounts
+from gateway.portal.credentials import TOKEN_PREFIX, Role, is_name
 from gateway.portal.lockout import Lockout
 from gateway.portal.passwords import matches
+from gateway.portal.people import Account, Bearer, Scope, demand_open
 from gateway.portal.sessions import Sessions
 
 HASHES_AT_ONCE = 2  # 19 MiB each
 HASHES_WAITING_MAX = 16
 _NOBODY = "-"  # no account's name
+_SECRET_CHARS_MAX = 1_024
 T = TypeVar("T")
 
 
@@ -74,19 +76,23 @@ class Doorkeeper:
             self._asking = self._hashing = None
 
     async def sign_in(self, name: str, secret: str, address: str, former: str | None = None) -> Outcome:
-        """Let somebody in by name and password, or by an access token in the password's place."""
+        """Let somebody in by name and password, or by an access token in the password's place.
+
+        Raises: NotAllowed when the secret is right and the account blocked.
+        """
         name = name.strip().lower()[:64]
         if wait_s := self._begin_try(name, address):
             return Paused(wait_s)
-        if secret.strip().startswith(TOKEN_PREFIX):
-            account = await self._ask(lambda: self._accounts.of_token(secret.strip()))
-            account = account if account and name in {"", account.name} else None
-        else:
-            account = await self._by_password(name, secret)
-        return await self._let_in(account, name, address, former)
+        token = secret.strip()[:_SECRET_CHARS_MAX]
+        if token.startswith(TOKEN_PREFIX):
+            return await self._let_in(await self._by_token(name, token), name, address, former, token)
+        return await self._let_in(await self._by_password(name, secret), name, address, former)
 
     async def sign_in_by_link(self, code: str, address: str, former: str | None = None) -> Outcome:
-        """Let somebody in by a one-time link, which is void from then on."""
+        """Let somebody in by a one-time link, which is void from then on.
+
+        Raises: NotAllowed when the account is blocked.
+        """
         if wait_s := self._begin_try(_NOBODY, address):
             return Paused(wait_s)
         account = await self._ask(lambda: self._accounts.use_link(code))
@@ -111,9 +117,32 @@ class Doorkeeper:
         """End one session."""
         await self._ask(lambda: self._sessions.end(session))
 
-    async def of_token(self, token: str) -> Account | None:
-        """Return whose bearer token this is."""
-        return await self._ask(lambda: self._accounts.of_token(token))
+    async def of_token(self, token: str) -> Bearer | None:
+        """Return whose bearer token this is, and which."""
+        return await self._ask(lambda: self._accounts.tokens.of(token))
+
+    async def ask(self, question: Callable[[Accounts], T]) -> T:
+        """Return what the accounts answer; for quick questions, one at a time."""
+        return await self._ask(lambda: question(self._accounts))
+
+    async def add_cashier(self, shop: str, name: str, password: str | None) -> Account:
+        """Make a cashier of a shop.
+
+        Raises: BadRequest, Conflict, NotFound.
+        """
+        return await self._hash(lambda: self._accounts.add(name, Role.CASHIER, password, shop=shop))
+
+    async def confirm(self, account: Account, password: str, address: str) -> Refused | Paused | None:
+        """Say what stands against an act that asks for the password again; who has none is not asked."""
+        stored = await self._ask(lambda: self._accounts.password_hash(account.name))
+        if stored is None:
+            return None
+        if wait_s := self._begin_try(account.name, address):
+            return Paused(wait_s)
+        if not await self._hash(lambda: matches(stored, password[:_SECRET_CHARS_MAX])):
+            return Refused()
+        self._lockout.forgive(account.name, address)
+        return None
 
     async def needs_setup(self) -> bool:
         """Say whether nobody is technician yet."""
@@ -128,15 +157,26 @@ class Doorkeeper:
 
     async def _by_password(self, name: str, password: str) -> Account | None:
         stored = await self._ask(lambda: self._accounts.password_hash(name)) if is_name(name) else None
-        if not await self._hash(lambda: matches(stored, password[:1024])):
+        if not await self._hash(lambda: matches(stored, password[:_SECRET_CHARS_MAX])):
             return None
-        return await self._ask(lambda: self._accounts.find(name))
+        # while it was hashed, the password may have been changed, or the name given to somebody else
+        account, now_stored = await self.ask(lambda accounts: (accounts.find(name), accounts.password_hash(name)))
+        return account if now_stored == stored else None
 
-    async def _let_in(self, account: Account | None, name: str, address: str, former: str | None) -> Outcome:
+    async def _by_token(self, name: str, token: str) -> Account | None:
+        bearer = await self.of_token(token)
+        if bearer is None or bearer.token.scope is Scope.READ:  # signed in, one could do more than read
+            return None
+        return bearer.account if name in {"", bearer.account.name} else None
+
+    async def _let_in(
+        self, account: Account | None, name: str, address: str, former: str | None, token: str | None = None
+    ) -> Outcome:
         if account is None:
             return Refused()
         self._lockout.forgive(name, address)
-        return SignedIn(account, await self._ask(lambda: self._sessions.begin(account.name, former)))
+        demand_open(account)
+        return SignedIn(account, await self._ask(lambda: self._sessions.begin(account.name, former, token)))
 
     async def _ask(self, question: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._asking, question)

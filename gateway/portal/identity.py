@@ -20,10 +20,10 @@ from aiohttp import web
 
 from gateway.errors import N_, BadRequest, NotAllowed, NotSignedIn
 from gateway.languages import LANGUAGES, negotiate
-from gateway.portal.accounts import Account
 from gateway.portal.credentials import Role
 from gateway.portal.doorkeeper import Doorkeeper
 from gateway.portal.origins import SAFE_METHODS, came_from_here, is_trustworthy
+from gateway.portal.people import Account, Scope, demand_open, may_record
 from gateway.portal.sessions import LIFETIME_S
 
 LANGUAGE_COOKIE = "idioma"
@@ -135,19 +135,32 @@ class Identity:
         return form
 
     async def merchant_of(self, request: web.Request) -> str:
-        """Return the merchant whose bearer token came with a request.
+        """Return the merchant whose own bearer token came with a request.
+
+        Raises: NotSignedIn, NotAllowed.
+        """
+        account = await self.caller_of(request)
+        if account.role is not Role.MERCHANT:
+            raise NotAllowed(N_("Only merchants send orders."))
+        return account.shop
+
+    async def caller_of(self, request: web.Request) -> Account:
+        """Return the merchant or cashier whose bearer token came with a request, and may do as it asks.
 
         Raises: NotSignedIn, NotAllowed.
         """
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         token = token.strip()
         known = scheme.lower() == "bearer" and 0 < len(token) <= _SECRET_CHARS_MAX
-        account = await self._doorkeeper.of_token(token) if known else None
-        if account is None:
+        bearer = await self._doorkeeper.of_token(token) if known else None
+        if bearer is None:
             raise NotSignedIn(N_("The request needs a valid access token."), N_("The technician can make you one."))
-        if account.role is not Role.MERCHANT:
+        account = demand_open(bearer.account)
+        if not may_record(account):
             raise NotAllowed(N_("Only merchants send orders."))
-        return account.name
+        if bearer.token.scope is Scope.READ and request.method not in SAFE_METHODS:
+            raise NotAllowed(N_("This access token only reads."), N_("Use one that may hand in orders."))
+        return account
 
     def remember(self, response: web.StreamResponse, visit: Visit, *, for_form: bool) -> None:
         """Let the browser keep its language, and what its forms are bound to."""
@@ -157,8 +170,8 @@ class Identity:
             _set(response, _form_cookie(visit.trustworthy), visit.binding, visit, None)
 
     def begin(self, response: web.StreamResponse, visit: Visit, account: Account, session: str) -> None:
-        """Let the browser keep a new session; a merchant's phone keeps it when the browser is closed."""
-        kept_s = int(LIFETIME_S) if account.role is Role.MERCHANT else None
+        """Let the browser keep a new session; a phone of a shop keeps it when the browser is closed."""
+        kept_s = int(LIFETIME_S) if may_record(account) else None
         _set(response, _session_cookie(visit.trustworthy), session, visit, kept_s)
         _set(response, _form_cookie(visit.trustworthy), "", visit, 0)
 

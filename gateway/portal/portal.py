@@ -17,6 +17,7 @@ from gateway.clock import Clock
 from gateway.errors import BadRequest, GatewayError, NotFound, NotSignedIn, TooLarge, WrongMethod
 from gateway.portal import apology
 from gateway.portal.accounts import Accounts
+from gateway.portal.bulk_page import BulkPages
 from gateway.portal.consultations import ConsultationPages
 from gateway.portal.doorkeeper import Doorkeeper
 from gateway.portal.guards import guard
@@ -31,6 +32,7 @@ from gateway.portal.shop import ShopPages
 from gateway.portal.sign_in import SignInPages, own_path
 from gateway.portal.start_page import StartPage
 from gateway.portal.statics import Statics
+from gateway.portal.team_page import TeamPage
 from gateway.portal.trial import Trial
 from gateway.portal.view import Clinic, Invitations, Kept, Market, Web
 from gateway.web.offline.kept import KeptForLater
@@ -89,7 +91,9 @@ class Portal:
         )
         self._proxy_script = ProxyScript(web, proxy_port)
         self._sign_in = SignInPages(self._pages, self._identity, self._doorkeeper)
-        self._shop = ShopPages(self._pages, self._identity, market)
+        self._team = TeamPage(self._pages, self._identity, self._doorkeeper)
+        self._shop = ShopPages(self._pages, self._identity, market, clock)
+        self._bulk = BulkPages(self._pages, self._identity, market, clock)
         self._consultations = ConsultationPages(
             self._pages, self._identity, clinic, invite, backhaul.admission, door_url, has_https=has_https
         )
@@ -98,6 +102,10 @@ class Portal:
         """Read and compile all pages, and open the accounts."""
         await asyncio.to_thread(self._load)
         await self._doorkeeper.start()
+
+    async def run(self) -> None:
+        """Do what goes on without a page, until cancelled."""
+        await self._bulk.run()
 
     async def stop(self) -> None:
         """Close the accounts."""
@@ -109,6 +117,8 @@ class Portal:
         for part in (self._statics, self._proxy_script, self._start, self._sign_in, self._shop, self._consultations):
             made.add_routes(part.routes())
         made.add_routes(self._kept.routes())
+        made.add_routes(self._team.routes())
+        made.add_routes(self._bulk.routes())
         return made
 
     def door(self) -> web.Application:

@@ -8,16 +8,15 @@ import secrets
 from collections.abc import Callable
 
 from gateway.clock import Clock
-from gateway.portal.accounts import Account
-from gateway.portal.credentials import TOKEN_BYTES, Role, fingerprint
-from gateway.portal.database import Database
+from gateway.portal.credentials import TOKEN_BYTES, fingerprint
+from gateway.portal.database import Database, account_of
+from gateway.portal.people import Account
 
 LIFETIME_S = 30 * 86_400.0
 SESSIONS_MAX = 20  # of one account; past it the oldest ends
 _NOTE_RATIO = 0.1
 _FIND = """
-SELECT account.name, account.role, account.made_s, session.made_s, session.seen_s
-FROM session JOIN account USING (name) WHERE session.hash = ?
+SELECT session.made_s, session.seen_s, person.* FROM session JOIN person USING (name) WHERE session.hash = ?
 """
 
 _END_OLDEST = """
@@ -40,8 +39,11 @@ class Sessions:
         self._idle_s = idle_s
         self._random_token = random_token
 
-    def begin(self, name: str, former: str | None = None) -> str:
-        """Return the id of a new session of an account; the former one, if any, has ended."""
+    def begin(self, name: str, former: str | None = None, token: str | None = None) -> str:
+        """Return the id of a new session of an account; the former one, if any, has ended.
+
+        A session that a token began ends when the token is revoked.
+        """
         fresh = self._random_token(TOKEN_BYTES)
         now_s = self._clock.wall_s()
         with self._database.writing() as connection:
@@ -50,7 +52,8 @@ class Sessions:
             over = (now_s - self._idle_s, now_s - LIFETIME_S)
             connection.execute("DELETE FROM session WHERE seen_s < ? OR made_s < ?", over)
             connection.execute(_END_OLDEST, (name, SESSIONS_MAX - 1))
-            connection.execute("INSERT INTO session VALUES (?, ?, ?, ?)", (fingerprint(fresh), name, now_s, now_s))
+            row = (fingerprint(fresh), name, now_s, now_s, fingerprint(token) if token else None)
+            connection.execute("INSERT INTO session VALUES (?, ?, ?, ?, ?)", row)
         return fresh
 
     def find(self, session: str) -> Account | None:
@@ -61,13 +64,14 @@ class Sessions:
             row = connection.execute(_FIND, (key,)).fetchone()
         if row is None:
             return None
-        name, role, account_made_s, made_s, seen_s = row
-        if now_s - seen_s > self._idle_s or now_s - made_s > LIFETIME_S:
+        made_s, seen_s, *described = row
+        account = account_of(tuple(described))
+        if account.is_blocked or now_s - seen_s > self._idle_s or now_s - made_s > LIFETIME_S:
             return None
         if abs(now_s - seen_s) > self._idle_s * _NOTE_RATIO:
             with self._database.writing() as connection:
                 connection.execute("UPDATE session SET seen_s = ? WHERE hash = ?", (now_s, key))
-        return Account(name, Role(role), account_made_s)
+        return account
 
     def end(self, session: str) -> None:
         """End one session."""

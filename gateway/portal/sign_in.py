@@ -21,7 +21,13 @@ from gateway.portal.identity import VISIT, Identity
 from gateway.portal.pages import Pages
 
 _OWN_PATH = re.compile(r"/(tienda|clinica)(/[A-Za-z0-9-]{1,64})*\Z")
-_HOME = {Role.MERCHANT: "/tienda", Role.NURSE: "/clinica", Role.TECHNICIAN: "/clinica", Role.DOCTOR: "/"}
+_HOME = {
+    Role.MERCHANT: "/tienda",
+    Role.CASHIER: "/tienda",
+    Role.NURSE: "/clinica",
+    Role.TECHNICIAN: "/clinica",
+    Role.DOCTOR: "/",
+}
 _REFUSED = N_("The user name or the password is not right. Check both; capital letters count in a password.")
 _PAUSED = N_("Too many tries. Wait %(seconds)d seconds, then try again.")
 _STALE = N_("This page was open too long, or its cookies are blocked. Please send it once more.")

@@ -15,8 +15,10 @@ from gateway.backhaul.sensing.state import LinkState
 from gateway.clock import SystemClock
 from gateway.market.batch import Batch, Outcome, Receipt
 from gateway.market.coding import decode
-from gateway.market.marketplace import DeliveryLimits, HttpMarketplace, NotDelivered
-from gateway.market.order import content_hash
+from gateway.market.marketplaces.exchange import DeliveryLimits
+from gateway.market.marketplaces.http import HttpMarketplace
+from gateway.market.marketplaces.port import NotDelivered
+from gateway.market.order import as_fields, content_hash
 from gateway.market.records import StoredOrder
 from tests.unit.market.orders import an_order, new_id
 
@@ -127,11 +129,15 @@ async def test_an_answer_that_stops_halfway_ends_at_its_deadline() -> None:
 
 
 async def test_nobody_at_the_address_is_not_delivered() -> None:
-    async with facing(Far(b"")) as (marketplace, _):
-        marketplace._url = marketplace._url.with_port(1)
-        with pytest.raises(NotDelivered) as raised:
-            await marketplace.deliver(BATCH)
-        assert raised.value.is_silent
+    backhaul = Backhaul(SystemClock(), capacity=None, carrier=lambda: True, probe=answers)
+    nobody = HttpMarketplace(
+        "http://127.0.0.1:1/orders", dialer=OpenDialer(), backhaul=backhaul, clock=SystemClock(), limits=LIMITS
+    )
+    await nobody.start()
+    with pytest.raises(NotDelivered) as raised:
+        await nobody.deliver(BATCH)
+    assert raised.value.is_silent
+    await nobody.stop()
 
 
 async def test_a_refusal_says_when_to_come_again() -> None:
@@ -140,6 +146,18 @@ async def test_a_refusal_says_when_to_come_again() -> None:
             await marketplace.deliver(BATCH)
         assert (raised.value.is_silent, raised.value.retry_after_s) == (False, 120.0)
         assert backhaul.status().state is LinkState.UP
+
+
+@pytest.mark.parametrize(
+    ("status", "is_refusal"),
+    [(400, True), (409, True), (413, True), (415, True), (422, True)]
+    + [(status, False) for status in (302, 401, 403, 404, 408, 429, 500, 502, 503, 504)],
+)
+async def test_only_a_status_about_what_was_sent_is_a_refusal_of_it(status: int, is_refusal: bool) -> None:
+    async with facing(Far(http(b"", f"{status} Said"))) as (marketplace, _):
+        with pytest.raises(NotDelivered) as raised:
+            await marketplace.deliver(BATCH)
+        assert (raised.value.is_silent, raised.value.is_refusal) == (False, is_refusal)
 
 
 @pytest.mark.parametrize("coding", ["", "br", "gzip"])
@@ -163,7 +181,7 @@ async def test_the_batch_on_the_wire_is_as_documented() -> None:
     assert (sent["box"], sent["batch"]) == (BATCH.box, BATCH.id)
     assert sent["orders"] == [
         {
-            **ORDER.model_dump(mode="json"),
+            **as_fields(ORDER),
             "receipt": "SMT-0001-0001",
             "recorded_at": "2027-01-15T08:00:00.000Z",
             "merchant": "ana",

@@ -13,10 +13,11 @@ from random import Random
 
 from gateway.errors import NoCapacity
 from gateway.market.batch import Verdict
-from gateway.market.journal import Journal, JournalLimits
+from gateway.market.journal.journal import Journal, JournalLimits
 from gateway.market.order import Order, order_from
 from gateway.market.states import State
 from tests.clocks import HandClock
+from tests.unit.market.orders import KEY, PATIENCE
 
 LIMITS = JournalLimits(ballast_bytes=0, free_bytes_min=0)
 
@@ -53,13 +54,13 @@ async def sender(journal: Journal, random: Random) -> None:
         states = random.choices([State.ACCEPTED, State.QUEUED, State.REJECTED], k=len(taken))
         said = zip(taken, states, strict=True)
         verdicts = [Verdict(order.id, state, "luego") for order, state in said]
-        await journal.settle(verdicts, 3)
+        await journal.settle(verdicts, PATIENCE)
         for verdict in verdicts:
             print("END" if verdict.state is not State.QUEUED else "ASK", verdict.id, verdict.state, flush=True)
 
 
 async def until_killed(folder: Path, seed: int) -> None:
-    journal = Journal(folder, "SMT", HandClock(), LIMITS)
+    journal = Journal(folder, "SMT", KEY, HandClock(), LIMITS)
     await journal.start()
     async with asyncio.TaskGroup() as tasks:
         for name in ("ana", "luis", "eva"):
@@ -69,7 +70,7 @@ async def until_killed(folder: Path, seed: int) -> None:
 
 async def until_full(folder: Path, size_bytes: int) -> None:
     clock, random = HandClock(), Random(3)
-    journal = Journal(folder, "SMT", clock, LIMITS)
+    journal = Journal(folder, "SMT", KEY, clock, LIMITS)
     await journal.start()
     unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, unlimited[1]))

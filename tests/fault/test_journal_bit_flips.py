@@ -11,13 +11,13 @@ import pytest
 
 from gateway.errors import CannotStart, NoCapacity
 from gateway.market.batch import Verdict
-from gateway.market.journal import FILE, Journal, JournalLimits
+from gateway.market.journal.journal import FILE, Journal, JournalLimits
+from gateway.market.journal.tables import connect
+from gateway.market.journal.writer import MEND_PAUSE_S
 from gateway.market.records import OrderView
 from gateway.market.states import State
-from gateway.market.tables import connect
-from gateway.market.writer import MEND_PAUSE_S
 from tests.clocks import HandClock
-from tests.unit.market.orders import an_order
+from tests.unit.market.orders import KEY, PATIENCE, an_order
 
 FLIPS = 200
 LIMITS = JournalLimits(ballast_bytes=0, free_bytes_min=0)
@@ -34,13 +34,13 @@ class Before:
 async def before(tmp_path: Path) -> Before:
     """A journal of orders in all states, closed."""
     folder = tmp_path / "before"
-    journal = Journal(folder, "SMT", HandClock(), LIMITS)
+    journal = Journal(folder, "SMT", KEY, HandClock(), LIMITS)
     await journal.start()
     for count in range(24):
         await journal.record(an_order(), ("ana", "luis")[count % 2])
     taken = await journal.take(16, 1_000_000)
     ends = [State.ACCEPTED] * 8 + [State.REJECTED] * 4 + [State.QUEUED] * 4
-    await journal.settle([Verdict(each.id, end, "dicho") for each, end in zip(taken, ends, strict=True)], 3)
+    await journal.settle([Verdict(each.id, end, "dicho") for each, end in zip(taken, ends, strict=True)], PATIENCE)
     views = {view.id: view for view in await journal.newest(None, 100)}
     await journal.stop()
     return Before(folder, views, {view.id for view in views.values() if view.state is State.QUEUED})
@@ -53,7 +53,7 @@ async def flipped(before: Before, folder: Path, random: Random, part: str = FILE
     content = bytearray(path.read_bytes())
     content[random.randrange(len(content))] ^= 1 << random.randrange(8)
     path.write_bytes(content)
-    journal = Journal(folder, "SMT", HandClock(), LIMITS)
+    journal = Journal(folder, "SMT", KEY, HandClock(), LIMITS)
     try:
         await journal.start()
     except CannotStart:
@@ -107,7 +107,7 @@ async def test_a_flipped_bit_is_found_or_does_no_harm(before: Before, tmp_path: 
 
 async def test_a_flipped_bit_in_the_log_gives_no_wrong_order(tmp_path: Path) -> None:
     folder, random = tmp_path / "open", Random(6)
-    journal = Journal(folder, "SMT", HandClock(), LIMITS)
+    journal = Journal(folder, "SMT", KEY, HandClock(), LIMITS)
     await journal.start()
     orders = [an_order() for _ in range(12)]
     for order in orders:
@@ -143,7 +143,7 @@ async def test_a_broken_file_is_put_aside_and_every_whole_order_goes_on(
         "empty": b"",
     }[damage]
     path.write_bytes(broken)
-    journal = Journal(folder, "SMT", HandClock(), LIMITS)
+    journal = Journal(folder, "SMT", KEY, HandClock(), LIMITS)
     await journal.start()
     views = {view.id: view for view in await journal.newest(None, 100)}
     for view in views.values():
@@ -165,7 +165,7 @@ async def test_a_salvage_cut_short_by_a_crash_is_finished_at_the_next_start(befo
     (folder / FILE).write_bytes(b"broken")
     (folder / f"{FILE}-wal").write_bytes(b"broken")
     (folder / "orders.fresh.sqlite3").write_bytes(b"half of another")
-    journal = Journal(folder, "SMT", HandClock(), LIMITS)
+    journal = Journal(folder, "SMT", KEY, HandClock(), LIMITS)
     await journal.start()
     assert {view.id for view in await journal.newest(None, 100)} == set(before.views)
     assert journal.statistics().put_aside == 1
@@ -179,7 +179,7 @@ async def test_damage_found_while_running_is_told_and_nothing_wrong_is_shown(bef
         return connection
 
     clock = HandClock()
-    journal = Journal(before.folder, "SMT", clock, LIMITS, opens=without_memory)
+    journal = Journal(before.folder, "SMT", KEY, clock, LIMITS, opens=without_memory)
     await journal.start()
     path = before.folder / FILE
     content = path.read_bytes()

@@ -9,12 +9,12 @@ import pytest
 
 from gateway.errors import CannotStart, NoCapacity
 from gateway.market.batch import Verdict
-from gateway.market.journal import Journal, JournalLimits
+from gateway.market.journal.journal import Journal, JournalLimits
+from gateway.market.journal.tables import connect
+from gateway.market.journal.writer import MEND_PAUSE_S
 from gateway.market.states import State
-from gateway.market.tables import connect
-from gateway.market.writer import MEND_PAUSE_S
 from tests.clocks import HandClock
-from tests.unit.market.orders import an_order
+from tests.unit.market.orders import KEY, PATIENCE, an_order
 
 LIMITS = JournalLimits(ballast_bytes=50_000, free_bytes_min=0)
 MANY = 1_000_000
@@ -59,7 +59,7 @@ def failure() -> sqlite3.OperationalError:
 
 @asynccontextmanager
 async def a_journal(folder: Path, clock: HandClock, disk: Disk) -> AsyncIterator[Journal]:
-    journal = Journal(folder, "SMT", clock, LIMITS, opens=disk.connect)
+    journal = Journal(folder, "SMT", KEY, clock, LIMITS, opens=disk.connect)
     await journal.start()
     yield journal
     await journal.stop()
@@ -117,11 +117,11 @@ async def test_a_delivery_whose_end_could_not_be_written_is_made_again(tmp_path:
         await journal.take(1, MANY)
         disk.fails_before = True
         with pytest.raises(NoCapacity):
-            await journal.settle([Verdict(order.id, State.ACCEPTED)], 3)
+            await journal.settle([Verdict(order.id, State.ACCEPTED)], PATIENCE)
         disk.fails_before = False
         clock.pass_s(MEND_PAUSE_S)
         assert [each.id for each in await journal.take(1, MANY)] == [order.id]
-        await journal.settle([Verdict(order.id, State.ACCEPTED)], 3)
+        await journal.settle([Verdict(order.id, State.ACCEPTED)], PATIENCE)
         assert (await journal.one(order.id)).state is State.ACCEPTED  # type: ignore[union-attr]
 
 
@@ -167,7 +167,7 @@ async def test_the_journal_syncs_every_commit(tmp_path: Path) -> None:
         made.append(connect(path))
         return made[-1]
 
-    journal = Journal(tmp_path, "SMT", HandClock(), LIMITS, opens=opens)
+    journal = Journal(tmp_path, "SMT", KEY, HandClock(), LIMITS, opens=opens)
     await journal.start()
     levels: list[tuple[int | str, ...]] = await journal._ask(  # in the thread that owns it
         lambda ledger: [made[-1].execute(f"PRAGMA {name}").fetchone() for name in ("synchronous", "journal_mode")]

@@ -8,9 +8,10 @@ from collections import defaultdict
 from pathlib import Path
 from random import Random
 
-from gateway.market.journal import Journal, JournalLimits
+from gateway.market.journal.journal import Journal, JournalLimits
 from gateway.market.order import content_hash
 from tests.clocks import HandClock
+from tests.unit.market.orders import KEY
 
 ROOT = Path(__file__).resolve().parents[2]
 KILLS = 12
@@ -49,7 +50,7 @@ async def test_every_acknowledged_order_survives_being_killed_at_any_moment(tmp_
         ended |= {words[1]: words[2] for words in said if words[0] == "END"}
     assert len(acknowledged) > KILLS
 
-    journal = Journal(folder, "SMT", HandClock(), JournalLimits(free_bytes_min=0, ballast_bytes=0))
+    journal = Journal(folder, "SMT", KEY, HandClock(), JournalLimits(free_bytes_min=0, ballast_bytes=0))
     await journal.start()
     for order_id, (receipt, digest, merchant) in acknowledged.items():
         found = await journal.one(order_id)
@@ -82,7 +83,7 @@ async def test_a_disk_that_is_full_refuses_orders_loses_none_and_takes_again_whe
     assert sum(words[0] == "REFUSED" for words in lines) == 3
     assert lines[-1] == ["TAKING", "True"]
 
-    journal = Journal(folder, "SMT", HandClock(), JournalLimits(free_bytes_min=0, ballast_bytes=0))
+    journal = Journal(folder, "SMT", KEY, HandClock(), JournalLimits(free_bytes_min=0, ballast_bytes=0))
     await journal.start()
     views = {view.id: view.receipt for view in await journal.newest(None, 1_000_000)}
     assert acknowledged.items() <= views.items()

@@ -10,15 +10,23 @@ from gateway.backhaul.dialer import OpenDialer
 from gateway.backhaul.link import Backhaul
 from gateway.clock import SystemClock
 from gateway.demo.marketplace import DemoMarketplace
+from gateway.market.backoff import Patience
 from gateway.market.batch import Batch, Outcome, Receipt
-from gateway.market.marketplace import DeliveryLimits, HttpMarketplace
+from gateway.market.marketplaces.exchange import DeliveryLimits
+from gateway.market.marketplaces.http import HttpMarketplace
 from gateway.market.room import MarketLimits, MarketRoom
 from gateway.market.states import State
-from tests.unit.market.orders import an_order, new_id
+from tests.unit.market.orders import KEY, an_order, new_id
 from tests.waiting import wait_until
 
 LIMITS = MarketLimits(
-    batch_orders_max=7, retry_s_min=0.001, retry_s_max=0.004, gather_s=0.0, ballast_bytes=0, free_bytes_min=0
+    batch_orders_max=7,
+    retry_s_min=0.001,
+    retry_s_max=0.004,
+    gather_s=0.0,
+    patience=Patience(refusals_max=1_000, pause_s_min=0.0),
+    ballast_bytes=0,
+    free_bytes_min=0,
 )
 ROUNDS = 6
 ORDERS_A_ROUND = 12
@@ -48,6 +56,12 @@ async def answers(peer: tuple[str, int]) -> bool:
 
 def a_room(folder: Path, marketplace: LyingMarketplace, backhaul: Backhaul) -> MarketRoom:
     return MarketRoom(
+        key=KEY,
+        boot="",
+        receipt_seed=KEY,
+        photo_key=KEY,
+        trusted_boxes=(),
+        marketplace_name="",
         folder=folder,
         box_name="san-mateo",
         receipt_code="SMT",

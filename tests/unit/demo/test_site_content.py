@@ -184,14 +184,17 @@ def test_drawings_load_nothing() -> None:
 
 def test_the_catalogue_has_its_exact_shape() -> None:
     catalogue = json.loads((DEMO / "catalogue.json").read_text(encoding="utf-8"))
-    assert list(catalogue) == ["version", "currency", "articles"]
+    assert list(catalogue) == ["version", "currency", "prices_include_tax", "articles"]
     assert catalogue["version"] == "2026-11-01"
     assert catalogue["currency"] == "PEN"
     articles = catalogue["articles"]
-    assert len(articles) == 24
-    assert len({article["sku"] for article in articles}) == 24
+    assert len(articles) == 32
+    assert len({article["sku"] for article in articles}) == 32
     for article in articles:
-        assert list(article) == ["sku", "name", "unit", "unit_price_minor"]
+        assert list(article) == ["sku", "name", "unit", "unit_price_minor", "category", "stock", "tax"]
+        assert article["category"].strip()
+        assert re.fullmatch(r"[0-9]+(\.[0-9])?", article["stock"])
+        assert article["tax"] == {"name": "IGV", "rate": "18"}
         assert re.fullmatch(r"[a-z]+(-[a-z]+)*", article["sku"])
         assert article["name"].strip()
         assert article["unit"] in {"kg", "unidad", "litro", "saco", "docena"}

@@ -5,8 +5,11 @@ import uuid
 from random import Random
 from typing import Any
 
+from gateway.market.backoff import Patience
 from gateway.market.order import Order, order_from
 
+KEY = bytes(range(32))
+PATIENCE = Patience(refusals_max=3, pause_s_min=0.0)
 _IDS = Random(7)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import BadRequest, GatewayError, TooLarge
-from gateway.market.coding import compress, decode
+from gateway.market.coding import DEAR_BYTES_MAX, DENSE, DENSE_BYTES_MAX, QUICK, compress, decode, quality
 
 
 @given(st.binary(max_size=5_000))
@@ -44,3 +44,9 @@ def test_an_unknown_coding_is_refused() -> None:
 def test_any_bytes_are_decoded_or_refused(body: bytes, coding: str) -> None:
     with suppress(GatewayError):
         assert len(decode(body, coding, 1_000)) <= 1_000
+
+
+def test_small_bodies_are_dense_and_larger_ones_where_the_link_is_dear() -> None:
+    assert [quality(size) for size in (0, DENSE_BYTES_MAX, DENSE_BYTES_MAX + 1)] == [DENSE, DENSE, QUICK]
+    dear = [quality(size, is_dear=True) for size in (DENSE_BYTES_MAX + 1, DEAR_BYTES_MAX, DEAR_BYTES_MAX + 1)]
+    assert dear == [DENSE, DENSE, QUICK]

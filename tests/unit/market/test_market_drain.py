@@ -8,17 +8,19 @@ from random import Random
 
 from gateway.backhaul.link import Backhaul
 from gateway.backhaul.sensing.state import CarrierChanged, LinkState
+from gateway.market.attention import Attention, Code
 from gateway.market.batch import Batch, Outcome, Receipt
 from gateway.market.drain import Drain
-from gateway.market.journal import Journal
+from gateway.market.journal.journal import Journal
+from gateway.market.records import Counts
 from gateway.market.room import MarketLimits
 from gateway.market.states import State
 from tests.clocks import HandClock
 from tests.unit.market.memory_marketplace import MemoryMarketplace
-from tests.unit.market.orders import an_order, new_id
+from tests.unit.market.orders import PATIENCE, an_order, new_id
 from tests.waiting import wait_until
 
-QUICK = MarketLimits(retry_s_min=0.001, retry_s_max=0.002, gather_s=0.0)
+QUICK = MarketLimits(retry_s_min=0.001, retry_s_max=0.002, gather_s=0.0, patience=PATIENCE)
 PATIENT = replace(QUICK, retry_s_min=0.001, retry_s_max=3_600.0)
 
 
@@ -27,6 +29,7 @@ class Modem:
 
     def __init__(self, clock: HandClock) -> None:
         self.carrier = True
+        self.clock = clock
         self.backhaul = Backhaul(clock, capacity=None, carrier=lambda: self.carrier, probe=self._answers)
 
     async def _answers(self, peer: tuple[str, int]) -> bool:
@@ -41,7 +44,15 @@ class Modem:
 async def draining(
     journal: Journal, marketplace: MemoryMarketplace, modem: Modem, limits: MarketLimits = QUICK
 ) -> AsyncIterator[Drain]:
-    drain = Drain(journal, marketplace, modem.backhaul, box_name="san-mateo", limits=limits, random=Random(1))
+    drain = Drain(
+        journal,
+        marketplace,
+        modem.backhaul,
+        box_name="san-mateo",
+        clock=modem.clock,
+        limits=limits,
+        random=Random(1),
+    )
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(drain.run())
         yield drain
@@ -162,14 +173,21 @@ async def test_an_order_told_to_come_again_blocks_no_other(journal: Journal, clo
     assert await states(journal, ids) == [State.ACCEPTED] * 6
 
 
-async def test_one_order_that_spoils_its_batch_is_found_and_put_behind(journal: Journal, clock: HandClock) -> None:
+async def test_one_order_that_spoils_its_batch_is_found_and_waits_for_a_person(
+    journal: Journal, clock: HandClock
+) -> None:
     ids = await record(journal, 16)
     marketplace = MemoryMarketplace(poison={ids[5]})
-    async with draining(journal, marketplace, Modem(clock)):
-        await wait_until(lambda: journal.statistics().waiting == 1)
-        assert await states(journal, [ids[5]]) != [State.ACCEPTED]
-        marketplace.poison.clear()
+    async with draining(journal, marketplace, Modem(clock)) as drain:
         await wait_until(lambda: all_settled(journal))
+        assert journal.counts("ana") == Counts(waiting=0, attention=1)
+        found = await journal.one(ids[5])
+        assert found is not None
+        assert (found.state, found.attention) == (State.NEEDS_ATTENTION, Attention(Code.UNDELIVERABLE))
+        marketplace.poison.clear()
+        await journal.requeue(ids[5], "ana")
+        drain.wake()
+        await wait_until(lambda: journal.counts(None) == Counts() and all_settled(journal))
     assert dict(marketplace.applied) == dict.fromkeys(ids, 1)
 
 

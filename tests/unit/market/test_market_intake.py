@@ -24,7 +24,7 @@ from gateway.market.order import ORDER_BYTES_MAX, content_hash, order_from
 from gateway.market.room import MarketLimits, MarketRoom
 from gateway.units import Address
 from tests.clocks import HandClock
-from tests.unit.market.orders import as_json, fields, new_id
+from tests.unit.market.orders import KEY, as_json, fields, new_id
 
 LIMITS = MarketLimits(ballast_bytes=100_000, free_bytes_min=0)
 EVIL = "evil-7f3a"
@@ -59,6 +59,14 @@ class Shop:
         async with self.session.post(self.url, data=body, headers=sent) as answer:
             return answer.status, await answer.json(), answer.headers
 
+    async def ask(
+        self, method: str, path: str, body: bytes | None = None, merchant: str = "ana", if_match: str = ""
+    ) -> tuple[int, dict[str, Any], Any]:
+        seen = {"If-Match": if_match} if if_match else {}
+        sent = {"Authorization": f"Bearer {merchant}", **({} if body is None else JSON), **seen}
+        async with self.session.request(method, f"{self.url}{path}", data=body, headers=sent) as answer:
+            return answer.status, await answer.json(), answer.headers
+
     async def get(self, path: str = "", merchant: str = "ana") -> tuple[int, dict[str, Any]]:
         sent = {"Authorization": f"Bearer {merchant}"}
         async with self.session.get(f"{self.url}{path}", headers=sent) as answer:
@@ -67,6 +75,12 @@ class Shop:
 
 def a_room(tmp_path: Path, clock: HandClock) -> MarketRoom:
     return MarketRoom(
+        key=KEY,
+        boot="",
+        receipt_seed=KEY,
+        photo_key=KEY,
+        trusted_boxes=(),
+        marketplace_name="",
         folder=tmp_path / "market",
         box_name="san-mateo",
         receipt_code="SMT",
@@ -251,4 +265,83 @@ async def test_what_the_room_says_of_itself(shop: Shop) -> None:
     said = shop.room.statistics()
     assert (said.waiting, said.recorded, said.needs_a_technician) == (1, 1, False)
     assert said.drain.batches == 0
-    await shop.room.run()  # without a marketplace there is nothing to send
+
+
+async def test_a_change_is_a_new_revision_and_says_which_it_saw(shop: Shop) -> None:
+    sent = fields()
+    await shop.post(json.dumps(sent).encode())
+    path, changed = f"/{sent['id']}", json.dumps(sent | {"note": "Mañana"}).encode()
+    _, _, headers = await shop.ask("GET", path)
+    assert headers["ETag"] == '"1"'
+    status, shown, headers = await shop.ask("PUT", path, changed, if_match='"1"')
+    assert (status, shown["revision"], shown["note"], headers["ETag"]) == (200, 2, "Mañana", '"2"')
+    _, listed = await shop.get()
+    assert [(each["revision"], each["note"]) for each in listed["orders"]] == [(2, "Mañana")]
+
+
+async def test_a_change_whose_answer_was_lost_comes_again_and_is_done_once(shop: Shop) -> None:
+    sent = fields()
+    await shop.post(json.dumps(sent).encode())
+    path, changed = f"/{sent['id']}", json.dumps(sent | {"note": "Mañana"}).encode()
+    first = await shop.ask("PUT", path, changed, if_match='"1"')
+    again = await shop.ask("PUT", path, changed, if_match='"1"')
+    assert (again[0], again[1]) == (200, first[1])
+    assert again[1]["revision"] == 2
+
+
+async def test_a_change_of_what_was_changed_meanwhile_changes_nothing(shop: Shop) -> None:
+    sent = fields()
+    await shop.post(json.dumps(sent).encode())
+    path = f"/{sent['id']}"
+    await shop.ask("PUT", path, json.dumps(sent | {"note": "uno"}).encode(), if_match='"1"')
+    other = json.dumps(sent | {"note": "dos"}).encode()
+    status, told, headers = await shop.ask("PUT", path, other, if_match='"1"')
+    assert (status, told["code"], headers["ETag"]) == (412, "changed-meanwhile", '"2"')
+    assert (await shop.ask("PUT", path, other))[0] == 428
+    assert (await shop.ask("PUT", path, other, if_match='W/"2"'))[0] == 412
+    assert (await shop.get(path))[1]["note"] == "uno"
+    assert (await shop.ask("PUT", path, other, if_match="*"))[1]["note"] == "dos"
+
+
+async def test_a_change_names_the_order_it_changes_and_only_an_own_one(shop: Shop) -> None:
+    sent = fields()
+    await shop.post(json.dumps(sent).encode())
+    body, seen = json.dumps(sent).encode(), '"1"'
+    assert (await shop.ask("PUT", f"/{new_id()}", as_json(), if_match=seen))[0] == 404
+    assert (await shop.ask("PUT", f"/{sent['id']}", as_json(), if_match=seen))[0] == 409
+    assert (await shop.ask("PUT", f"/{sent['id']}", body, merchant="luis", if_match=seen))[0] == 404
+    assert (await shop.ask("DELETE", f"/{sent['id']}", merchant="luis", if_match=seen))[0] == 404
+    assert (await shop.get(f"/{sent['id']}"))[1]["revision"] == 1
+
+
+async def test_a_cancelled_order_stays_cancelled_however_often_it_is_asked(shop: Shop) -> None:
+    sent = fields()
+    await shop.post(json.dumps(sent).encode())
+    path = f"/{sent['id']}"
+    assert (await shop.ask("DELETE", path))[0] == 428
+    for _ in range(2):
+        status, shown, _ = await shop.ask("DELETE", path, if_match='"1"')
+        assert (status, shown["state"], shown["revision"]) == (200, "cancelled", 2)
+    status, told, _ = await shop.ask("PUT", path, json.dumps(sent).encode(), if_match='"2"')
+    assert (status, told["code"]) == (409, "conflict")
+    assert await shop.room.waiting() == 0
+
+
+async def test_the_list_goes_on_where_it_ended_and_shows_only_the_states_asked_for(shop: Shop) -> None:
+    ids = [new_id() for _ in range(5)]
+    for each in ids:
+        await shop.post(as_json(id=each))
+    await shop.ask("DELETE", f"/{ids[1]}", if_match='"1"')
+    seen: list[str] = []
+    onward = ""
+    while True:
+        _, page = await shop.get(f"?limit=2{onward}")
+        seen += [each["id"] for each in page["orders"]]
+        if "next" not in page:
+            break
+        onward = f"&before={page['next']}"
+    assert seen == ids[::-1]
+    _, cancelled = await shop.get("?state=cancelled&state=accepted")
+    assert [each["id"] for each in cancelled["orders"]] == [ids[1]]
+    for query in ("?state=lost", "?before=x", "?before=-1", "?before=", f"?before={'9' * 30}"):
+        assert (await shop.get(query))[0] == 400, query

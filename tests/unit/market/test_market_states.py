@@ -3,8 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.market.states import ENDS, SUCCESSORS, WAITING, State, may_follow, way
+from gateway.market.states import SETTLED, SUCCESSORS, WAITING, State, may_follow, way
 
+ENDS = frozenset(state for state in State if not SUCCESSORS[state])
 STATES = st.sampled_from(list(State))
 
 
@@ -12,9 +13,10 @@ def test_every_state_is_in_the_table() -> None:
     assert set(SUCCESSORS) == {None, *State}
 
 
-def test_the_ends_are_accepted_and_rejected() -> None:
-    assert {State.ACCEPTED, State.REJECTED} == ENDS
-    assert not ENDS & WAITING
+def test_only_a_fulfilled_or_cancelled_order_is_at_its_end() -> None:
+    assert {State.FULFILLED, State.CANCELLED} == ENDS
+    assert ENDS < SETTLED
+    assert not SETTLED & WAITING
 
 
 @given(st.sampled_from(sorted(ENDS)), STATES)
@@ -23,8 +25,9 @@ def test_nothing_follows_an_end(end: State, state: State) -> None:
     assert way(end, state) == (() if end is state else None)
 
 
-def test_only_sending_leads_to_accepted() -> None:
-    assert [before for before in SUCCESSORS if may_follow(before, State.ACCEPTED)] == [State.SENDING]
+def test_only_what_was_given_to_the_link_can_be_accepted() -> None:
+    before = {before for before in SUCCESSORS if may_follow(before, State.ACCEPTED)}
+    assert before == {State.SENDING, State.AT_HUB, State.NEEDS_ATTENTION}
 
 
 @given(st.one_of(st.none(), STATES), STATES)

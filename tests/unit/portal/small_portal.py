@@ -1,9 +1,9 @@
 """A portal on a free port with rooms made of plain values, and a browser of few words."""
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -15,16 +15,13 @@ from yarl import URL
 
 from gateway.backhaul.link import Backhaul
 from gateway.backhaul.sharing.shares import Capacity
-from gateway.clock import iso_utc
-from gateway.errors import Conflict, NotAllowed
+from gateway.errors import NotAllowed
 from gateway.listener import Listener
-from gateway.market.order import Order, content_hash
-from gateway.market.records import OrderView, Recorded
-from gateway.market.states import State
 from gateway.portal.accounts import Accounts
 from gateway.portal.portal import Portal, PortalLimits
 from gateway.units import Address
 from tests.clocks import HandClock
+from tests.unit.portal.fake_market import FakeMarket
 
 PASSWORD = "seis llamas al alba"
 
@@ -43,53 +40,6 @@ class FakeWeb:
         FakeSite("escuela", "Escuela de San Mateo", ("escuela.localhost",)),
         FakeSite("muni", "Municipalidad", ("muni.localhost",)),
     )
-
-
-@dataclass(frozen=True)
-class FakeArticle:
-    sku: str
-    name: str
-    unit: str
-    unit_price_minor: int
-
-
-@dataclass(frozen=True)
-class FakeCatalogue:
-    currency: str = "PEN"
-    articles: tuple[FakeArticle, ...] = (
-        FakeArticle("papa", "Papa amarilla", "kg", 350),
-        FakeArticle("queso", "Queso fresco", "molde", 1800),
-    )
-
-
-@dataclass
-class FakeMarket:
-    """Keeps orders in a dictionary, by the rules of the real one."""
-
-    clock: HandClock
-    catalogue: FakeCatalogue | None = field(default_factory=FakeCatalogue)
-    kept: dict[str, OrderView] = field(default_factory=dict)
-
-    async def record(self, order: Order, merchant: str) -> Recorded:
-        wall_s, digest = self.clock.wall_s(), content_hash(order, merchant)
-        receipt = f"SMT-0001-{len(self.kept) + 1:04d}"
-        view = OrderView(
-            order.id, merchant, receipt, State.QUEUED, "", iso_utc(wall_s), wall_s, "trusted", digest, order
-        )
-        found = self.kept.setdefault(order.id, view)
-        if found.hash != digest:
-            raise Conflict
-        return Recorded(found.id, found.receipt, found.state, found.recorded_at, found.hash, found is view)
-
-    async def order(self, order_id: str, merchant: str) -> OrderView | None:
-        found = self.kept.get(order_id)
-        return found if found and found.merchant == merchant else None
-
-    async def orders(self, merchant: str, limit: int) -> Sequence[OrderView]:
-        return [each for each in self.kept.values() if each.merchant == merchant][:limit]
-
-    async def waiting(self) -> int:
-        return len(self.kept)
 
 
 @dataclass(frozen=True)
@@ -135,7 +85,9 @@ async def small_portal(
     folder: Path, clock: HandClock, *, catalogue: bool = True, has_market: bool = True
 ) -> AsyncIterator[SmallPortal]:
     accounts = Accounts(folder, clock)
-    market = FakeMarket(clock, FakeCatalogue() if catalogue else None)
+    market = FakeMarket(clock)
+    if not catalogue:
+        market.storefront.offer(None)
     portal = Portal(
         accounts=accounts,
         clock=clock,

@@ -52,12 +52,12 @@ def test_a_token_is_not_in_the_file_and_opens_until_it_is_revoked(accounts: Acco
     accounts.add("rosa", "merchant", None)
     first, second = accounts.new_token("rosa"), accounts.new_token("rosa")
     for token in (first, second):
-        found = accounts.of_token(token)
+        found = accounts.tokens.of(token)
         assert found is not None
-        assert found.name == "rosa"
+        assert found.account.name == "rosa"
         assert not any(token.encode() in path.read_bytes() for path in tmp_path.iterdir())
     assert accounts.revoke_tokens("rosa") == 2
-    assert accounts.of_token(first) is None
+    assert accounts.tokens.of(first) is None
 
 
 def test_the_setup_code_makes_one_technician(accounts: Accounts) -> None:
@@ -99,7 +99,7 @@ def test_a_removed_account_leaves_nothing_that_opens(accounts: Accounts, clock: 
     sessions = Sessions(accounts.database, clock, 3_600)
     token, code, session = accounts.new_token("rosa"), accounts.new_link("rosa", 600), sessions.begin("rosa")
     accounts.remove("rosa")
-    assert accounts.of_token(token) is None
+    assert accounts.tokens.of(token) is None
     assert accounts.use_link(code) is None
     assert sessions.find(session) is None
     with pytest.raises(NotFound):
@@ -125,7 +125,7 @@ def test_a_command_beside_a_running_box_sees_and_changes_the_same_accounts(
     accounts.add("rosa", "merchant", PASSWORD)
     command = Accounts(tmp_path, clock)
     token = command.new_token("rosa")
-    assert accounts.of_token(token) is not None
+    assert accounts.tokens.of(token) is not None
     command.remove("rosa")
     command.close()
     assert accounts.list() == []

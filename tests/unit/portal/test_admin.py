@@ -162,8 +162,8 @@ async def test_a_change_must_be_json_and_not_from_a_foreign_page(
 def test_the_rooms_figures_keep_their_names() -> None:
     from gateway.clinic.room import ClinicStatistics
     from gateway.market.drain import DrainStatistics
+    from gateway.market.journal.writer import JournalStatistics
     from gateway.market.room import MarketStatistics
-    from gateway.market.writer import JournalStatistics
     from gateway.web.statistics import WarmStatistics, WebStatistics
 
     figured: dict[str, Any] = {each.name: 1 for each in fields(WebStatistics) if each.name != "warm"}

@@ -8,7 +8,7 @@ import pytest
 
 @pytest.mark.parametrize(
     "name",
-    ["coding", "credentials", "figures", "formats", "lockout", "order_form", "origins", "sign_in"],
+    ["coding", "credentials", "day_summary", "figures", "formats", "lockout", "typed_figures", "origins", "sign_in"],
 )
 def test_examples_hold(name: str) -> None:
     result = doctest.testmod(importlib.import_module(f"gateway.portal.{name}"))

@@ -1,0 +1,1 @@
+"""Bulk upload: many orders in one file, each row told before anything is recorded."""

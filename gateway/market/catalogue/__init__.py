@@ -1,0 +1,1 @@
+"""What the shop offers, kept here and renewed from the marketplace."""

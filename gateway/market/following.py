@@ -1,0 +1,67 @@
+"""What becomes of an order after it arrived is asked of the marketplace from time to time, from a cursor on.
+
+A question costs a few hundred bytes, so it is asked seldom, sooner while orders wait at the far side, and at once when
+the link is back or somebody asks.
+"""
+
+import asyncio
+from contextlib import suppress
+from random import Random
+
+import structlog
+
+from gateway.backhaul.link import Backhaul
+from gateway.market.backoff import pause_s
+from gateway.market.journal.journal import Journal
+from gateway.market.marketplaces.port import NotDelivered, TellsUpdates
+
+ROUNDS_MAX = 100  # of one visit; what is left waits for the next
+
+_log = structlog.get_logger("market.following")
+
+
+class Following:
+    """Asks one marketplace what became of the journal's orders."""
+
+    def __init__(
+        self, journal: Journal, marketplace: TellsUpdates, backhaul: Backhaul, *, every_s: float, random: Random
+    ) -> None:
+        self._journal = journal
+        self._marketplace = marketplace
+        self._backhaul = backhaul
+        self._every_s = every_s
+        self._random = random
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Ask at once."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Ask from time to time, until cancelled."""
+        failures = 0
+        while True:
+            failures = 0 if await self._visit() else failures + 1
+            pause = pause_s(1 + failures, self._random.random(), least_s=self._every_s, most_s=12 * self._every_s)
+            self._woken.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._woken.wait()
+
+    async def _visit(self) -> bool:
+        """Learn all that is told now; say whether the marketplace answered."""
+        if self._backhaul.is_down:
+            return False
+        try:
+            for _ in range(ROUNDS_MAX):
+                updates = await self._marketplace.updates(await self._journal.cursor())
+                await self._journal.learn(updates.receipts, updates.cursor)
+                if updates.is_all:
+                    break
+        except NotDelivered as exc:
+            _log.info("updates.failed", reason=exc.reason)
+            return False
+        except Exception as exc:  # noqa: BLE001 - a fault of ours must not end the asking
+            _log.error("updates.failed", reason=type(exc).__name__)
+            return False
+        return True

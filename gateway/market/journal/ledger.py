@@ -1,0 +1,321 @@
+"""What is recorded is sent until its receipt comes, and a damaged record never: the journal's rules over its entries.
+
+What is open is known in memory, and learned from the sealed events at each opening, never from a row of its own that
+one flipped bit could take away. Events are written where something new is known; a delivery that failed tells nothing,
+so it writes nothing: a far end that is out for days must not wear out the card.
+"""
+
+from collections.abc import Sequence
+
+from gateway.clock import iso_utc
+from gateway.errors import N_, Conflict, LocalError, NotFound
+from gateway.market.attention import Attention, Code
+from gateway.market.backoff import Patience
+from gateway.market.batch import STATES, Receipt, Verdict
+from gateway.market.journal.contents import Detail
+from gateway.market.journal.entries import Entries, Moment, is_older
+from gateway.market.journal.rows import OrderRow, TrimmedRow, is_whole
+from gateway.market.journal.standings import Standings
+from gateway.market.order import Order, content_hash
+from gateway.market.photos.keeping import Naming
+from gateway.market.records import DAMAGED, OrderView, Recorded, Standing, Step, StoredOrder
+from gateway.market.states import SETTLED, SUCCESSORS, WAITING, State, way
+
+REVISIONS_MAX = 100  # of one order
+_CURSOR = "updates"
+_LATER = frozenset({State.AT_HUB, State.ACCEPTED, State.NEEDS_ATTENTION})  # what a later word may be about
+_CHANGEABLE = frozenset({*WAITING, *_LATER})
+
+
+class Ledger:
+    """The orders of a journal and what becomes of them; owned by one thread."""
+
+    def __init__(self, entries: Entries) -> None:
+        self.entries = entries
+        self.tables = entries.tables
+        self.standings = Standings()
+        self._in_flight: set[int] = set()
+        self._trimmed_to = 0
+
+    def recover(self) -> None:
+        """Know again what is open, after a stop of any kind."""
+        last = {row.order_number: row for row in self.tables.last_events()}
+        for number, merchant, is_urgent in self.tables.heads():
+            row = last.get(number)
+            state = State(row.state) if row is not None and is_whole(row) else self.entries.standing(number).state
+            self.standings.put(number, str(merchant), state, is_urgent=bool(is_urgent))
+            if state is State.NEEDS_ATTENTION:
+                self.entries.look_at(number)
+
+    def record(self, order: Order, merchant: str, made_by: str, at: Moment) -> Recorded | None:
+        """Write an order, or find it written; None when its id stands for other content.
+
+        Raises: LocalError when its record is there and damaged, NoCapacity.
+        """
+        known = self.tables.order(order.id)
+        if known is not None:
+            return self._again(known, order, merchant)
+        trimmed = self.tables.trimmed(order.id)
+        if trimmed is not None:
+            return _receipt_of_trimmed(trimmed) if trimmed.hash == content_hash(order, merchant) else None
+        row = self.entries.add_order(order, merchant, made_by, at)
+        self.entries.add_event(row.number, State.RECORDED, at)
+        self._step(row, State.QUEUED, at, 1)
+        return Recorded(order.id, row.receipt, State.RECORDED, iso_utc(at.wall_s), row.hash, is_new=True)
+
+    def record_all(self, orders: Sequence[Order], merchant: str, made_by: str, at: Moment) -> list[Recorded] | None:
+        """Write orders, all of them or, when an id stands for other content, none: then it is None.
+
+        Raises: LocalError, NoCapacity.
+        """
+        by_id = {order.id: order for order in orders}
+        if any(by_id[order.id] != order or not self._is_free_for(order, merchant) for order in orders):
+            return None
+        recorded = [self.record(order, merchant, made_by, at) for order in orders]
+        return [each for each in recorded if each is not None]
+
+    def change(
+        self,
+        order_id: str,
+        merchant: str,
+        order: Order | None,
+        *,
+        shown: int,
+        made_by: str,
+        only_unsent: bool,
+        at: Moment,
+    ) -> OrderView:
+        """Write a new revision of an order; None cancels it. `shown` is the revision that whoever asks has seen.
+
+        What never left takes effect at once; what may have arrived is sent again as changed, unless `only_unsent`.
+
+        Raises: NotFound, Conflict, LocalError when its record is damaged.
+        """
+        row, found = self._demand(order_id, merchant)
+        standing = self.entries.standing(row.number)
+        _demand_changeable(found, standing, shown)
+        if only_unsent and standing.was_sent:
+            raise Conflict(N_("This order has left the box."), N_("Ask the merchant to change it."))
+        revision = found.revision + 1
+        self.entries.add_revision(row, revision, order, made_by, at)
+        is_over = order is None and not standing.was_sent
+        self._step(row, State.CANCELLED if is_over else State.QUEUED, at, revision)
+        return self._view(row)
+
+    def requeue(self, order_id: str, merchant: str | None, at: Moment) -> OrderView:
+        """Let an order go once more that nobody would send by itself; with None whosever it is.
+
+        Raises: NotFound, Conflict, LocalError when its record is damaged.
+        """
+        row, found = self._demand(order_id, merchant)
+        if self.entries.standing(row.number).state not in {State.NEEDS_ATTENTION, State.REJECTED}:
+            raise Conflict(N_("This order does not wait for a decision."), N_("Nothing was changed."))
+        self._step(row, State.QUEUED, at, found.revision)
+        return self._view(row)
+
+    def take(self, orders_max: int, bytes_max: int, at: Moment) -> list[StoredOrder]:
+        """Return the orders to send next, marked as being sent; those found damaged are set aside."""
+        taken: dict[int, StoredOrder] = {}
+        broken: list[int] = []
+        size_bytes = 0
+        for number in self.standings.due(at.now_s):
+            if len(taken) == orders_max:
+                break
+            row = self.tables.numbered(number)
+            found = self.entries.current(row) if row is not None else None
+            if row is None or found is None:
+                broken.append(number)
+                continue
+            size_bytes += len(row.document)
+            if taken and size_bytes > bytes_max:
+                break
+            taken[number] = found
+        for number in broken:
+            self._set_aside(number, at)
+        for number, found in taken.items():
+            self._follow(number, State.SENDING, at, found.revision)
+        self._in_flight = set(taken)
+        return list(taken.values())
+
+    def export(self, after: int, orders_max: int, at: Moment) -> list[tuple[int, StoredOrder]]:
+        """Return orders that wait, with their numbers, as given to somebody who carries them; they go on waiting.
+
+        They may arrive that way, so a later change of them must go out too: they count as sent.
+        """
+        exported: list[tuple[int, StoredOrder]] = []
+        for number in self.standings.waiting_after(after):
+            if len(exported) == orders_max:
+                break
+            row = self.tables.numbered(number)
+            found = self.entries.current(row) if row is not None else None
+            if found is not None:
+                self._follow(number, State.SENDING, at, found.revision)
+                exported.append((number, found))
+        return exported
+
+    def give_back(self, ids: Sequence[str]) -> None:
+        """Let orders wait again whose delivery failed."""
+        for order_id in ids:
+            row = self.tables.order(order_id)
+            if row is not None:
+                self._in_flight.discard(row.number)
+
+    def settle(self, verdicts: Sequence[Verdict], patience: Patience, at: Moment, *, is_alone: bool = False) -> None:
+        """Write what a delivery meant; an order that is refused again and again waits for a person.
+
+        It counts as the order's own fault where others were taken with it, or it was refused alone (`is_alone`).
+        """
+        is_its_fault = is_alone or any(verdict.state is not State.QUEUED for verdict in verdicts)
+        for verdict in verdicts:
+            row = self.tables.order(verdict.id)
+            if row is None or row.number not in self._in_flight:
+                continue  # nothing of it is awaited
+            self._in_flight.discard(row.number)
+            if verdict.state is State.QUEUED:
+                self._refuse(row, verdict, patience, at, is_its_fault=is_its_fault)
+            else:
+                self._learn(row, verdict, at)
+
+    def learn(self, receipts: Sequence[Receipt], cursor: str, at: Moment) -> None:
+        """Write what the far side says later of orders that it has; nothing else that it says counts."""
+        for receipt in receipts:
+            row = self.tables.order(receipt.id)
+            standing = self.entries.standing(row.number) if row is not None else None
+            if row is None or standing is None or standing.state not in _LATER or not standing.was_sent:
+                continue
+            state = STATES[receipt.outcome]
+            if state not in {standing.state, State.QUEUED} and receipt.revision == standing.revision:
+                told = (receipt.reason, receipt.attention, receipt.revision, receipt.arrived_at)
+                self._learn(row, Verdict(receipt.id, state, *told), at)
+        if cursor != self.cursor():
+            self.tables.write_note(_CURSOR, cursor)
+
+    def cursor(self) -> str:
+        """Return from where on the far side was not yet asked what became of orders."""
+        return self.tables.note(_CURSOR)
+
+    def trim(self, before_wall_s: float, orders_max: int) -> int:
+        """Look at some orders and delete those settled since before then; return how many were looked at."""
+        rows = list(self.tables.orders("number>? ORDER BY number LIMIT ?", self._trimmed_to, orders_max))
+        for row in rows:
+            standing = self.entries.standing(row.number)
+            is_settled = standing.state in SETTLED and is_older(standing.since_wall_s, before_wall_s)
+            if is_settled and standing.state is not None and self.entries.current(row) is not None:
+                self.entries.trim(row, standing.state)
+        self._trimmed_to = rows[-1].number if rows else 0
+        return len(rows)
+
+    def photos_named(self, hashes: Sequence[str]) -> list[Naming]:
+        """Return which orders name these photos, and where each order stands."""
+        named: list[Naming] = []
+        for sha256 in hashes:
+            for number in self.tables.naming(sha256):
+                row, state = self.tables.numbered(number), self.entries.standing(number).state
+                if row is not None and is_whole(row):
+                    named.append(Naming(row.merchant, sha256, state or State.QUEUED))
+        return named
+
+    def one(self, order_id: str) -> OrderView | None:
+        """Return an order and its state."""
+        row = self.tables.order(order_id)
+        return None if row is None else self._view(row)
+
+    def newest(
+        self, merchant: str | None, limit: int, before: int | None, states: frozenset[State] | None
+    ) -> list[OrderView]:
+        """Return the newest orders of a merchant, or of all: made before one of them, and in some states."""
+        found: list[OrderView] = []
+        for number in self.tables.numbers(merchant, before):
+            if len(found) == limit:
+                break
+            if states is not None and not self.standings.may_be_in(number, states):
+                continue
+            row = self.tables.numbered(number)
+            shown = self._view(row) if row is not None else None
+            if shown is not None and (states is None or shown.state in states):
+                found.append(shown)
+        return found
+
+    def made_between(self, merchant: str, from_wall_s: float, to_wall_s: float, limit: int) -> list[OrderView]:
+        """Return a merchant's orders that were recorded in this time, oldest first."""
+        where = "merchant=? AND recorded_wall_s>=? AND recorded_wall_s<? ORDER BY number LIMIT ?"
+        return [self._view(row) for row in list(self.tables.orders(where, merchant, from_wall_s, to_wall_s, limit))]
+
+    def history(self, order_id: str) -> list[Step]:
+        """Return what happened to an order, oldest first."""
+        row = self.tables.order(order_id)
+        return [] if row is None else self.entries.history(row.number)
+
+    def _is_free_for(self, order: Order, merchant: str) -> bool:
+        """Say whether an order's id is new, or stands for this very order."""
+        known, trimmed = self.tables.order(order.id), self.tables.trimmed(order.id)
+        if known is not None:
+            return self._again(known, order, merchant) is not None
+        return trimmed is None or trimmed.hash == content_hash(order, merchant)
+
+    def _again(self, known: OrderRow, order: Order, merchant: str) -> Recorded | None:
+        first = self.entries.first(known)
+        if first is None:
+            raise LocalError(DAMAGED)
+        if known.merchant != merchant or first != order:
+            return None
+        return Recorded(
+            known.id, known.receipt, State.RECORDED, iso_utc(known.recorded_wall_s), known.hash, is_new=False
+        )
+
+    def _demand(self, order_id: str, merchant: str | None) -> tuple[OrderRow, StoredOrder]:
+        row = self.tables.order(order_id)
+        if row is None or merchant not in {None, row.merchant}:
+            raise NotFound
+        found = self.entries.current(row)
+        if found is None:
+            raise LocalError(DAMAGED)
+        return row, found
+
+    def _step(self, row: OrderRow, state: State, at: Moment, revision: int) -> None:
+        """Write that an order is in a state, whatever the last event was, and file it there anew."""
+        self.entries.add_event(row.number, state, at, revision)
+        self.standings.put(row.number, row.merchant, state, is_urgent=bool(row.is_urgent))
+
+    def _refuse(self, row: OrderRow, verdict: Verdict, patience: Patience, at: Moment, *, is_its_fault: bool) -> None:
+        number = row.number
+        if self.standings.refuse(number, patience, at.now_s, is_its_fault=is_its_fault) >= patience.refusals_max:
+            detail = Detail(verdict.reason, Attention(Code.UNDELIVERABLE))
+            self._follow(number, State.NEEDS_ATTENTION, at, verdict.revision, detail)
+        elif verdict.reason != self.entries.standing(number).reason:  # the same word again is nothing new
+            self._follow(number, State.QUEUED, at, verdict.revision, Detail(verdict.reason))
+
+    def _learn(self, row: OrderRow, verdict: Verdict, at: Moment) -> None:
+        """Write what the far side said of a revision; one that has a later revision goes out again."""
+        detail = Detail(verdict.reason, verdict.attention, verdict.arrived_at)
+        self._follow(row.number, verdict.state, at, verdict.revision, detail)
+        found = self.entries.current(row)
+        if found is not None and found.revision > verdict.revision and State.QUEUED in SUCCESSORS[verdict.state]:
+            self._step(row, State.QUEUED, at, found.revision)
+
+    def _follow(self, number: int, state: State, at: Moment, revision: int, detail: Detail | None = None) -> None:
+        """Write the events that lead an order to a state, if there is a lawful way and it is not there already."""
+        before = self.entries.standing(number).state
+        for step in way(before, state) or ():
+            self.entries.add_event(number, step, at, revision, detail if step is state else None)
+            self.standings.move(number, step)
+
+    def _set_aside(self, number: int, at: Moment) -> None:
+        self._follow(number, State.NEEDS_ATTENTION, at, 1, Detail(DAMAGED, Attention(Code.DAMAGED)))
+        self.standings.move(number, State.NEEDS_ATTENTION)
+
+    def _view(self, row: OrderRow) -> OrderView:
+        return self.entries.view(row, in_flight=row.number in self._in_flight)
+
+
+def _demand_changeable(found: StoredOrder, standing: Standing, shown: int) -> None:
+    if found.revision != shown:
+        raise Conflict(N_("This order was changed meanwhile."), N_("Look at it again, then decide."))
+    if found.is_cancelled or (standing.state is not None and standing.state not in _CHANGEABLE):
+        raise Conflict(N_("This order can no longer be changed."), N_("Write a new one."))
+    if found.revision >= REVISIONS_MAX:
+        raise Conflict(N_("This order was changed too often."), N_("Cancel it and write a new one."))
+
+
+def _receipt_of_trimmed(row: TrimmedRow) -> Recorded:
+    return Recorded(row.id, row.receipt, State.RECORDED, iso_utc(row.recorded_wall_s), row.hash, is_new=False)

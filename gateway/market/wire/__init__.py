@@ -1,0 +1,1 @@
+"""The form in which batches and their receipts cross the link."""
