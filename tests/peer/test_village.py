@@ -73,7 +73,7 @@ async def test_an_order_placed_while_the_link_is_cut_arrives_once_when_it_is_bac
     await page.locator("input[name^=quantity]").first.fill("1,5")
     await page.locator("input[name=buyer_name]").fill("Lucía Quispe")
     await page.locator("input[name=buyer_phone]").fill("984 123 456")
-    await page.locator("main form [type=submit]").last.click()
+    await page.locator("button[value=record]").click()
     await page.wait_for_url("**/tienda/pedidos/**")
     receipt = page.get_by_text(re.compile(r"SMT-\d{4}-\d{4}")).first
     await expect(receipt).to_be_visible()
