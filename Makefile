@@ -10,10 +10,8 @@ RUN     = PYTHONPATH=$(CURDIR) $(BIN)/python -m gateway
 run: $(VENV)/.run
 	@$(RUN) demo --data var/demo
 
-test: lint
-	@sh .ci/chromium
-	@sh .ci/freeradius
-	@$(BIN)/python -m pytest
+test: $(VENV)/.dev
+	@sh .ci/test $(BIN)
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check --quiet --no-cache gateway tests

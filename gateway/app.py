@@ -49,6 +49,7 @@ from gateway.portal.accounts import Accounts
 from gateway.portal.admin import admin_application
 from gateway.portal.cache_desk import CacheDesk
 from gateway.portal.offline_page import Home
+from gateway.portal.orders_desk import OrdersDesk
 from gateway.portal.origins import host_name
 from gateway.portal.portal import Portal, PortalLimits
 from gateway.portal.trial import Trial
@@ -260,6 +261,8 @@ class Box:
         yield serving("door", settings.clinic.door, portal.door(), tls=tls)
         view = Rooms(self._clock, self.backhaul, pages, market, clinic, link_watch=around)
         routes = [*self._admin_routes, *CacheDesk(pages).routes(), *around.routes()]
+        if market is not None and settings.market is not None:
+            routes += OrdersDesk(market, self._clock, settings.market.bundle_recipient).routes()
         admin = admin_application(view, _admin_hosts(settings.admin.listen), routes)
         yield serving("admin", settings.admin.listen, admin)
 

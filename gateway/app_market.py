@@ -17,6 +17,7 @@ from gateway.market.marketplaces.http import HttpMarketplace
 from gateway.market.marketplaces.port import Marketplace
 from gateway.market.marketplaces.vendure import VendureMarketplace
 from gateway.market.marketplaces.vendure_api import Credentials
+from gateway.market.marketplaces.vendure_orders import ShopWays
 from gateway.market.marketplaces.woocommerce import ORDERS_AT_ONCE, WooCommerceMarketplace
 from gateway.market.photos.keeping import PhotoLimits
 from gateway.market.room import MarketLimits, MarketRoom
@@ -58,8 +59,19 @@ def _marketplace(settings: Settings, market: Market, dialer: Dialer, clock: Cloc
     name, _, word = (token or "").partition(":")
     match market.kind:
         case "vendure":
-            credentials = Credentials(user=name, password=word) if word else Credentials(api_key=name)
-            return VendureMarketplace(url, credentials, dialer=dialer, backhaul=backhaul, clock=clock, limits=limits)
+            shop, secret_word = market.vendure, token or ""
+            credentials = Credentials(user=shop.user, password=secret_word) if shop.user else Credentials(secret_word)
+            ways = ShopWays(shop.shipping_method, shop.country, has_units=shop.has_units)
+            return VendureMarketplace(
+                url,
+                credentials,
+                dialer=dialer,
+                backhaul=backhaul,
+                clock=clock,
+                channel_token=shop.channel_token,
+                ways=ways,
+                limits=limits,
+            )
         case "woocommerce":
             return WooCommerceMarketplace(
                 url, key=name, secret=word, dialer=dialer, backhaul=backhaul, clock=clock, limits=limits

@@ -17,6 +17,7 @@ import typer
 
 from gateway.cli_account import account
 from gateway.cli_cache import cache
+from gateway.cli_orders import orders
 from gateway.cli_reflect import CONFIG_HELP, KEY_FILE_HELP, LISTEN_HELP, journey, told
 from gateway.cli_shape import shaper
 from gateway.cli_usage import usage
@@ -44,6 +45,7 @@ app.add_typer(account, name="user", help=_say(N_("The same as account.")))
 app.add_typer(clinic, name="clinic")
 app.add_typer(cache, name="cache")
 app.add_typer(usage, name="usage")
+app.add_typer(orders, name="orders")
 app.command("shaper", help=_say(N_("Shape what phones send past the proxy; needs CAP_NET_ADMIN.")))(shaper)
 
 

@@ -5,16 +5,18 @@ The listener has no accounts: who may ask is decided by where it listens. What c
 
 import http.client
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
-from gateway.errors import N_, CannotStart, GatewayError
+from gateway.errors import N_, CannotStart, GatewayError, TooLarge
 from gateway.units import Address
 
 ANSWER_S_MAX = 30.0
 PURGE_S_MAX = 300.0  # emptying a large site of a slow card
 ANSWER_BYTES_MAX = 4_000_000  # a list of pinned pages of a thousand
+PIECE_BYTES = 65_536
 
 
 class Refused(GatewayError):
@@ -37,6 +39,28 @@ class RunningBox:
 
         Raises: CannotStart when no box answers there, Refused.
         """
+        with self._answer(path, document, answer_s_max) as answer:
+            said = json.loads(answer.read(ANSWER_BYTES_MAX))
+        if answer.status >= 400:
+            raise Refused(*_sentences(said))
+        return said
+
+    def fetch(self, path: str, file: BinaryIO, *, bytes_max: int, answer_s_max: float = ANSWER_S_MAX) -> int:
+        """Write what the box makes of an order into a file as it comes; return how many bytes it is.
+
+        Raises: CannotStart when no box answers there, it stops in the middle, or the file cannot be written; Refused,
+        TooLarge.
+        """
+        with self._answer(path, {}, answer_s_max) as answer:
+            if answer.status < 400:
+                return _received(answer, file, bytes_max)
+            said = json.loads(answer.read(ANSWER_BYTES_MAX))
+        raise Refused(*_sentences(said))
+
+    @contextmanager
+    def _answer(
+        self, path: str, document: Mapping[str, object] | None, answer_s_max: float
+    ) -> Iterator[http.client.HTTPResponse]:
         connection = http.client.HTTPConnection(self.address.host, self.address.port, timeout=answer_s_max)
         headers = {"Accept": "application/json", "Accept-Language": self.language, "Content-Type": "application/json"}
         try:
@@ -44,8 +68,7 @@ class RunningBox:
                 connection.request("GET", path, headers=headers)
             else:
                 connection.request("POST", path, json.dumps(document).encode(), headers)
-            answer = connection.getresponse()
-            said = json.loads(answer.read(ANSWER_BYTES_MAX))
+            yield connection.getresponse()
         except (OSError, http.client.HTTPException, ValueError) as exc:
             raise CannotStart(
                 N_("The box does not answer on %(address)s."),
@@ -54,9 +77,27 @@ class RunningBox:
             ) from exc
         finally:
             connection.close()
-        if answer.status >= 400:
-            raise Refused(*_sentences(said))
-        return said
+
+
+def _received(answer: http.client.HTTPResponse, file: BinaryIO, bytes_max: int) -> int:
+    """Write an answer's body to a file; return how many bytes it is.
+
+    Raises: TooLarge, CannotStart when the file cannot be written.
+    """
+    size_bytes = 0
+    while piece := answer.read(PIECE_BYTES):
+        size_bytes += len(piece)
+        if size_bytes > bytes_max:
+            raise TooLarge
+        try:
+            file.write(piece)
+        except OSError as exc:
+            raise CannotStart(
+                N_("The file cannot be written (%(reason)s)."),
+                N_("Make room on its disk, or name another one."),
+                reason=exc.strerror,
+            ) from exc
+    return size_bytes
 
 
 def _sentences(said: object) -> tuple[str | None, str | None]:

@@ -10,6 +10,34 @@ from gateway.settings_types import HttpUrl, LocalPath, Section, Whole
 BoxKey = Annotated[str, Field(pattern=r"^[A-Z0-9]{1,8}:[A-Za-z0-9_-]{43}$")]
 
 
+class Vendure(Section):
+    """What a Vendure shop needs to be told besides its address."""
+
+    user: str = Field(
+        default="",
+        max_length=120,
+        description=N_("the account's name, whose password is the token; without it the token is an API key"),
+        examples=["tambo@shop.example"],
+    )
+    channel_token: str = Field(
+        default="", max_length=120, description=N_("the channel's token; absent: the default channel"), examples=["pe"]
+    )
+    shipping_method: str = Field(
+        default="", max_length=120, description=N_("the shipping method's code; absent: the first"), examples=["pickup"]
+    )
+    country: str = Field(
+        default="PE",
+        pattern=r"^[A-Z]{2}$",
+        description=N_("two capital letters: the country of addresses"),
+        examples=["PE"],
+    )
+    has_units: bool = Field(
+        default=False,
+        description=N_("true where articles have the custom fields unit and piecesPerUnit"),
+        examples=[True],
+    )
+
+
 class Market(Section):
     """Where merchants' orders go."""
 
@@ -26,10 +54,11 @@ class Market(Section):
     folder: LocalPath | None = Field(
         default=None, description=N_("of kind file: the directory where orders are written"), examples=["orders"]
     )
+    vendure: Vendure = Vendure()
     token: str | None = Field(
         default=None,
         min_length=8,
-        description=N_("what the marketplace gave you: a bearer token; of other kinds NAME:PASSWORD or KEY:SECRET"),
+        description=N_("what the marketplace gave you: a bearer token, a key, a password, or KEY:SECRET"),
         examples=["…"],
     )
     token_file: LocalPath | None = Field(
@@ -112,8 +141,6 @@ class Market(Section):
     bundle_recipient: str = Field(
         default="",
         pattern=r"^([A-Za-z0-9_-]{43})?$",
-        description=N_(
-            "the key that bundles on a stick are sealed to, 43 characters; without it all can read them"
-        ),
+        description=N_("the key that bundles on a stick are sealed to, 43 characters; without it all can read them"),
         examples=["2vYl3Jm0Q5yqX0i0C2w4r0mY1m7lJx4pN8n7o3nF0aE"],
     )

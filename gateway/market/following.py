@@ -55,8 +55,8 @@ class Following:
         try:
             for _ in range(ROUNDS_MAX):
                 updates = await self._marketplace.updates(await self._journal.cursor())
-                await self._journal.learn(updates.receipts, updates.cursor)
-                if updates.is_all:
+                is_noted = await self._journal.learn(updates.receipts, updates.cursor)
+                if updates.is_all or not is_noted:
                     break
         except NotDelivered as exc:
             _log.info("updates.failed", reason=exc.reason)

@@ -5,7 +5,7 @@ own orders.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,8 @@ from gateway.market.catalogue.model import Catalogue
 from gateway.market.catalogue.storefront import CatalogueLimits, Storefront
 from gateway.market.drain import Drain, DrainStatistics
 from gateway.market.following import Following
-from gateway.market.journal.journal import Journal, JournalLimits
+from gateway.market.journal.disk import Disk, disk_of
+from gateway.market.journal.journal import FILE, Journal, JournalLimits
 from gateway.market.journal.writer import JournalStatistics
 from gateway.market.marketplaces.port import Marketplace, OffersCatalogue, TakesPhotos, TellsUpdates
 from gateway.market.order import Buyer, Order
@@ -110,6 +111,7 @@ class MarketRoom:
             limits=limits.catalogue,
             random=random,
         )
+        self._folder = folder
         self._box_name = box_name
         self._receipt_key = ReceiptKey(receipt_code, receipt_seed)
         self._trusted = trusted_keys((self._receipt_key.public, *trusted_boxes))
@@ -282,7 +284,7 @@ class MarketRoom:
                 found.setdefault((buyer.name.casefold(), buyer.phone), buyer)
         return list(found.values())[:BUYERS_MAX]
 
-    async def export(self, recipient: str = "") -> AsyncIterator[bytes]:
+    async def export(self, recipient: str = "") -> AsyncGenerator[bytes, None]:
         """Yield a bundle of all that waits, for somebody who carries it; it goes on waiting.
 
         `recipient`: the X25519 key that it is sealed to, in base64url; without one it can be read by who has it.
@@ -295,6 +297,10 @@ class MarketRoom:
             if piece := await asyncio.to_thread(writer.add, orders):
                 yield piece
         yield writer.end()
+
+    async def disk(self) -> Disk:
+        """Return how much of the disk the journal has, and how much is left."""
+        return await asyncio.to_thread(disk_of, self._folder, FILE)
 
     def signed(self, view: OrderView) -> str:
         """Return an order's receipt, signed by this box, as text for a QR code."""

@@ -18,6 +18,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from gateway import __version__
 from gateway.errors import N_, BadRequest, NotAllowed, WrongHost
 from gateway.languages import LANGUAGES, translate
+from gateway.market.room import MarketStatistics
 from gateway.portal import apology
 from gateway.portal.cache_desk import RUN_WORDS, shown
 from gateway.portal.coding import code_response
@@ -136,6 +137,7 @@ class AdminDesk:
                 link=in_words(status, status.since_s),
                 moved=self._view.moved().items(),
                 runs=[(run, RUN_WORDS[run.state]) for run in self._view.warmed()],
+                orders=rooms["market"] if isinstance(rooms["market"], MarketStatistics) else None,
                 rooms={room: _shown(room, record) for room, record in rooms.items() if record is not None},
             )
         )

@@ -1,4 +1,4 @@
-"""A copy of the journal is whole and checked, or it is none; putting one back deletes nothing and gives no number twice.
+"""A copy of the journal is whole and checked, or it is none; putting one back deletes nothing, gives no number twice.
 
 The copy is made in one read of SQLite's, so a box that runs goes on writing beside it. After a copy was put back,
 merchants' receipts begin in a range of their own: which numbers were given since the copy was made nobody can know.
@@ -16,7 +16,7 @@ from pathlib import Path
 from gateway.errors import N_, CannotStart, Conflict
 from gateway.market.journal.rows import COLUMNS, is_whole, seal
 from gateway.market.journal.salvage import MERCHANTS_PER_FILE, complete, finish, put_aside, sync_folder
-from gateway.market.journal.tables import BUSY_S, MERCHANTS_MAX, SCHEMA_VERSION, damaged_text
+from gateway.market.journal.tables import BUSY_S, MERCHANTS_MAX, SCHEMA_VERSION, damaged_text, is_damage
 from gateway.market.journal.vault import Vault
 
 _ALL: tuple[tuple[str, str], ...] = (
@@ -148,16 +148,16 @@ def _told(path: Path) -> Iterator[None]:
         yield
     except FileExistsError as exc:
         raise Conflict(
-            N_("There is a file of this name already."), N_("Nothing was written. Name another one.")
+            N_("There is a file of this name already."), N_("It was left as it is. Name another one.")
         ) from exc
-    except sqlite3.DatabaseError as exc:
-        raise _no_copy(path) from exc
-    except OSError as exc:
+    except (sqlite3.Error, OSError) as exc:
+        if is_damage(exc):
+            raise _no_copy(path) from exc
         raise CannotStart(
-            N_("The file cannot be written: %(path)s (%(reason)s)."),
-            N_("Name a file in a directory that exists."),
+            N_("The file cannot be used: %(path)s (%(reason)s)."),
+            N_("Check its path, its rights and the room on the disk."),
             path=path,
-            reason=exc.strerror,
+            reason=exc.strerror if isinstance(exc, OSError) else type(exc).__name__,
         ) from exc
 
 

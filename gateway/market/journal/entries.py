@@ -116,7 +116,7 @@ class Entries:
             else:
                 order = open_order(self._vault, each.document, row.id, each.revision)
                 digest, made_by, is_cancelled = each.hash, each.made_by, False
-        if order is None:
+        if order is None or self._lacks_one(row.number, 1 + len(revisions)):
             self.damaged.add(f"order {row.id}")
             return None
         return StoredOrder(
@@ -131,6 +131,12 @@ class Entries:
             made_by,
         )
 
+    def _lacks_one(self, number: int, newest: int) -> bool:
+        """Say whether an event tells of a later revision than the newest there is."""
+        if self.tables.told_revision(number) <= newest:
+            return False
+        return any(is_whole(row) and row.revision > newest for row in self.tables.events(number))
+
     def standing(self, number: int) -> Standing:
         """Return where an order stands by its whole events."""
         state: State | None = None
@@ -140,7 +146,8 @@ class Entries:
         for row in self.tables.events(number):
             if not is_whole(row):
                 self.damaged.add(f"event {row.order_number} {row.sequence}")
-                was_sent = True  # what it said is not known: to say it again over there harms nobody
+                # what it said is not known: to say the order again over there harms nobody
+                state, was_sent = State.QUEUED, True
                 continue
             state, since, revision = State(row.state), row.wall_s, row.revision
             if state is State.SENDING:

@@ -160,9 +160,9 @@ class Journal:
         """Let orders wait again whose delivery failed."""
         await self._ask(lambda ledger: ledger.give_back(ids), writes=False)
 
-    async def learn(self, receipts: Sequence[Receipt], cursor: str) -> None:
-        """Write what the far side said later, and from where on it is asked next."""
-        await self._ask(lambda ledger: ledger.learn(receipts, cursor, self._now()))
+    async def learn(self, receipts: Sequence[Receipt], cursor: str) -> bool:
+        """Write what the far side said later, and from where on it is asked next; say whether that moved on."""
+        return await self._ask(lambda ledger: ledger.learn(receipts, cursor, self._now()))
 
     async def cursor(self) -> str:
         """Return from where on the far side was not yet asked what became of orders."""

@@ -40,9 +40,12 @@ class Ledger:
     def recover(self) -> None:
         """Know again what is open, after a stop of any kind."""
         last = {row.order_number: row for row in self.tables.last_events()}
+        changed = self.tables.newest_revisions()
         for number, merchant, is_urgent in self.tables.heads():
             row = last.get(number)
             state = State(row.state) if row is not None and is_whole(row) else self.entries.standing(number).state
+            if row is not None and changed.get(number, 1) > row.revision and State.QUEUED in SUCCESSORS[state]:
+                state = State.QUEUED  # the event of the change was lost, the change was not
             self.standings.put(number, str(merchant), state, is_urgent=bool(is_urgent))
             if state is State.NEEDS_ATTENTION:
                 self.entries.look_at(number)
@@ -176,19 +179,28 @@ class Ledger:
             else:
                 self._learn(row, verdict, at)
 
-    def learn(self, receipts: Sequence[Receipt], cursor: str, at: Moment) -> None:
-        """Write what the far side says later of orders that it has; nothing else that it says counts."""
+    def learn(self, receipts: Sequence[Receipt], cursor: str, at: Moment) -> bool:
+        """Write what the far side says later of orders that it has; nothing else that it says counts.
+
+        Say whether the cursor was noted: not where a word is about an order that is being sent. It may have arrived
+        before, or the word is a lie; its own receipt tells, and then the word is asked for once more.
+        """
+        is_awaited = False
         for receipt in receipts:
             row = self.tables.order(receipt.id)
-            standing = self.entries.standing(row.number) if row is not None else None
-            if row is None or standing is None or standing.state not in _LATER or not standing.was_sent:
+            if row is None:
                 continue
-            state = STATES[receipt.outcome]
-            if state not in {standing.state, State.QUEUED} and receipt.revision == standing.revision:
+            standing, state = self.entries.standing(row.number), STATES[receipt.outcome]
+            if not standing.was_sent or receipt.revision != standing.revision:
+                continue
+            if standing.state is State.SENDING:
+                is_awaited = True
+            elif standing.state in _LATER and state is not State.QUEUED and state in SUCCESSORS[standing.state]:
                 told = (receipt.reason, receipt.attention, receipt.revision, receipt.arrived_at)
                 self._learn(row, Verdict(receipt.id, state, *told), at)
-        if cursor != self.cursor():
+        if not is_awaited and cursor != self.cursor():
             self.tables.write_note(_CURSOR, cursor)
+        return not is_awaited
 
     def cursor(self) -> str:
         """Return from where on the far side was not yet asked what became of orders."""
@@ -202,7 +214,7 @@ class Ledger:
             is_settled = standing.state in SETTLED and is_older(standing.since_wall_s, before_wall_s)
             if is_settled and standing.state is not None and self.entries.current(row) is not None:
                 self.entries.trim(row, standing.state)
-        self._trimmed_to = rows[-1].number if rows else 0
+        self._trimmed_to = rows[-1].number if len(rows) == orders_max else 0  # then from the beginning
         return len(rows)
 
     def photos_named(self, hashes: Sequence[str]) -> list[Naming]:
@@ -288,9 +300,17 @@ class Ledger:
     def _learn(self, row: OrderRow, verdict: Verdict, at: Moment) -> None:
         """Write what the far side said of a revision; one that has a later revision goes out again."""
         detail = Detail(verdict.reason, verdict.attention, verdict.arrived_at)
-        self._follow(row.number, verdict.state, at, verdict.revision, detail)
         found = self.entries.current(row)
-        if found is not None and found.revision > verdict.revision and State.QUEUED in SUCCESSORS[verdict.state]:
+        is_behind = found is not None and found.revision > verdict.revision
+        if found is not None and is_behind and _comes_too_late(found, verdict):
+            detail = Detail(verdict.reason, Attention(Code.CHANGE_NOT_TAKEN), verdict.arrived_at)
+            self._follow(row.number, State.NEEDS_ATTENTION, at, found.revision, detail)
+            return
+        self._follow(row.number, verdict.state, at, verdict.revision, detail)
+        if not self.standings.is_open(row.number):  # it was accepted, and is not any more
+            state = self.entries.standing(row.number).state
+            self.standings.put(row.number, row.merchant, state, is_urgent=bool(row.is_urgent))
+        if found is not None and is_behind and State.QUEUED in SUCCESSORS[verdict.state]:
             self._step(row, State.QUEUED, at, found.revision)
 
     def _follow(self, number: int, state: State, at: Moment, revision: int, detail: Detail | None = None) -> None:
@@ -315,6 +335,12 @@ def _demand_changeable(found: StoredOrder, standing: Standing, shown: int) -> No
         raise Conflict(N_("This order can no longer be changed."), N_("Write a new one."))
     if found.revision >= REVISIONS_MAX:
         raise Conflict(N_("This order was changed too often."), N_("Cancel it and write a new one."))
+
+
+def _comes_too_late(found: StoredOrder, verdict: Verdict) -> bool:
+    """Say whether an order came to an end over there that its newest revision does not want."""
+    wanted = State.CANCELLED if found.is_cancelled else None
+    return not SUCCESSORS[verdict.state] and verdict.state is not wanted
 
 
 def _receipt_of_trimmed(row: TrimmedRow) -> Recorded:

@@ -78,14 +78,14 @@ def renew(path: Path, connect: Connect, vault: Vault) -> Salvaged:
 
 def finish(path: Path) -> None:
     """Finish a salvage that a crash cut short once its new file was complete; otherwise nothing changes."""
-    complete = complete(path)
-    if not complete.exists():
+    fresh = complete(path)
+    if not fresh.exists():
         return
     aside = path.with_suffix(f".damaged-{1 + len(put_aside(path))}{path.suffix}")
     for part in _PARTS:
         with suppress(FileNotFoundError):
             Path(f"{path}{part}").rename(f"{aside}{part}")
-    complete.rename(path)
+    fresh.rename(path)
     sync_folder(path.parent)
 
 
@@ -118,6 +118,7 @@ def _fresh(path: Path) -> Path:
 
 
 def complete(path: Path) -> Path:
+    """Return where a new journal waits to take the place of this one."""
     return path.with_suffix(f".recovered{path.suffix}")
 
 
@@ -180,10 +181,13 @@ class _Copy:
 
     def _notes(self) -> None:
         """Keep what is noted, above all which key the rows are locked with."""
-        with suppress(sqlite3.DatabaseError):
-            for row in self._source.execute("SELECT name, value, seal FROM notes"):
-                if is_whole(row):
-                    self._into.write_note(str(row[0]), str(row[1]))
+        try:
+            rows = self._source.execute("SELECT name, value, seal FROM notes").fetchall()
+        except sqlite3.DatabaseError as exc:
+            _demand_damage(exc)
+            return
+        for row in filter(is_whole, rows):
+            self._into.write_note(row[0], row[1])
 
     def _rows(self, table: str, columns: str) -> Iterator[_Row]:
         """Yield every row of a table, each looked for by itself so that a broken page hides only its own."""

@@ -62,6 +62,10 @@ class Standings:
         if known is not None and not (known.state in WAITING and state in WAITING):
             self.put(number, known.merchant, state, is_urgent=known.is_urgent)
 
+    def is_open(self, number: int) -> bool:
+        """Say whether an order is filed here."""
+        return number in self._open
+
     def refuse(self, number: int, patience: Patience, now_s: float, *, is_its_fault: bool) -> int:
         """Let an order wait for a while, behind the others; return how often it was refused by its own fault."""
         for lane in self._lanes:

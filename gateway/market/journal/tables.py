@@ -178,6 +178,14 @@ class Tables:
         """Return an order's events in their order, whole or not."""
         return [EventRow._make(row) for row in self._of("events", order_number, "sequence")]
 
+    def newest_revisions(self) -> dict[int, int]:
+        """Return the newest revision of each order that was changed; a look only, not checked."""
+        return dict(self.connection.execute("SELECT order_number, max(revision) FROM revisions GROUP BY order_number"))
+
+    def told_revision(self, order_number: int) -> int:
+        """Return the highest revision that an order's events tell of, whole or not."""
+        return int(self._one("SELECT max(revision) FROM events WHERE order_number=?", order_number) or 0)
+
     def last_sequence(self, order_number: int) -> int:
         """Return the sequence of an order's last event, 0 when it has none."""
         return int(self._one("SELECT max(sequence) FROM events WHERE order_number=?", order_number) or 0)

@@ -73,9 +73,9 @@ class VendureMarketplace:
         await self._exchange.stop()
 
     async def deliver(self, batch: Batch) -> Sequence[Receipt]:
-        """Return what the shop says of each order, one after another, as far as the link carried.
+        """Return what the shop says of each order, one after another.
 
-        Raises: NotDelivered when it did not carry for one.
+        Raises: NotDelivered, with what it said until then.
         """
         receipts: list[Receipt] = []
         async with self._delivering:
@@ -86,10 +86,10 @@ class VendureMarketplace:
                         receipts.append(await self._orders.place(stored, view))  # noqa: PERF401 - the next may be cut
                 if receipts and self._drafts.may_be_there:
                     await self._drafts.remove()
-            except NotDelivered:
+            except NotDelivered as exc:
                 self._drafts.may_be_there = True
-                if not receipts:
-                    raise
+                exc.receipts = receipts
+                raise
         return receipts
 
     async def updates(self, cursor: str) -> Updates:

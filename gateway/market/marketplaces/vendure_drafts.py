@@ -11,7 +11,7 @@ from gateway.market.marketplaces.port import NotDelivered
 from gateway.market.marketplaces.vendure_api import AdminApi
 from gateway.market.marketplaces.vendure_shop import read_id, read_time
 
-_CHECKED_MAX = 20  # at once
+_LISTED_MAX = 100  # as DRAFTS asks for; the rest the next time
 _STRANGERS_MAX = 1_000
 
 
@@ -29,17 +29,18 @@ class NamelessDrafts:
 
         Raises: NotDelivered.
         """
-        reply = await self._api.ask(documents.DRAFTS)
+        reply = await self._answer(documents.DRAFTS)
         drafts = items(at(reply.data, "orders", "items"))
         unknown = [entry for entry in drafts if read_id(at(entry, "id")) not in self._strangers]
         us = await self._us(reply) if unknown else ""
-        self.may_be_there = len(unknown) > _CHECKED_MAX
-        for entry in unknown[:_CHECKED_MAX]:
+        self.may_be_there = len(drafts) >= _LISTED_MAX and bool(unknown)
+        for entry in unknown:
             order_id = read_id(at(entry, "id"))
-            if not order_id or not await self._is_orphan(order_id, us):
+            maker, is_empty = await self._look_at(order_id)
+            if maker and us and (maker != us or not is_empty):
                 self._strangers.add(order_id)
-            elif self._is_old(entry, reply):
-                await self._api.ask(documents.REMOVE, {"id": order_id})
+            elif maker and us and self._is_old(entry, reply):
+                await self._answer(documents.REMOVE, order_id)
             else:
                 self.may_be_there = True
         if len(self._strangers) > _STRANGERS_MAX:
@@ -48,29 +49,27 @@ class NamelessDrafts:
     async def _us(self, reply: Reply) -> str:
         """Return the account under which our drafts are; an API key's owner is known by the orders made with it."""
         us = read_id(at(reply.data, "activeAdministrator", "id"))
-        if us:
+        named = items(at(reply.data, "named", "items"))
+        if us or not named:
             return us
-        for entry in items(at(reply.data, "named", "items")):
-            return _maker(await self._api.ask(documents.MADE_BY, {"id": read_id(at(entry, "id"))}))
-        return ""
+        return (await self._look_at(read_id(at(named[0], "id"))))[0]
 
     def _is_old(self, entry: object, reply: Reply) -> bool:
         """Say whether a draft is old, by the shop's own clock."""
         made_s = read_time(at(entry, "createdAt"))
         return made_s is not None and reply.wall_s is not None and reply.wall_s - made_s >= self._orphan_s
 
-    async def _is_orphan(self, order_id: str, us: str) -> bool:
-        """Say whether a draft was made by our own account and nothing was put into it."""
-        reply = await self._api.ask(documents.MADE_BY, {"id": order_id})
-        if reply.errors:
-            raise NotDelivered(is_silent=False, reason="answer unreadable")
-        order = at(reply.data, "order")
+    async def _look_at(self, order_id: str) -> tuple[str, bool]:
+        """Return who made an order ("" where that is not known) and whether it is a draft with nothing in it."""
+        order = at((await self._answer(documents.MADE_BY, order_id)).data, "order")
+        entries = items(at(order, "history", "items"))
         is_empty = at(order, "lines") == [] and at(order, "customer") is None
         is_nameless = at(order, "customFields", "externalId") is None
-        return at(order, "state") == "Draft" and is_empty and is_nameless and us != "" and _maker(reply) == us
+        maker = read_id(at(entries[0], "administrator", "id")) if entries else ""
+        return maker, at(order, "state") == "Draft" and is_empty and is_nameless
 
-
-def _maker(reply: Reply) -> str:
-    """Return who made an order, by the first entry of its history."""
-    entries = items(at(reply.data, "order", "history", "items"))
-    return read_id(at(entries[0], "administrator", "id")) if entries else ""
+    async def _answer(self, document: str, order_id: str = "") -> Reply:
+        reply = await self._api.ask(document, {"id": order_id} if order_id else {})
+        if reply.errors:
+            raise NotDelivered(is_silent=False, reason="answer unreadable")
+        return reply

@@ -6,7 +6,19 @@ import importlib
 import pytest
 
 
-@pytest.mark.parametrize("name", ["attention", "backoff", "document", "journal.rows", "order", "states"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "attention",
+        "backoff",
+        "document",
+        "journal.rows",
+        "marketplaces.graphql",
+        "marketplaces.vendure_shop",
+        "order",
+        "states",
+    ],
+)
 def test_docstring_examples_of_the_market_hold(name: str) -> None:
     result = doctest.testmod(importlib.import_module(f"gateway.market.{name}"))
     assert result.attempted > 0

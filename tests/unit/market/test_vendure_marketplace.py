@@ -135,10 +135,12 @@ async def test_what_was_told_before_the_cut_counts() -> None:
 
     far.answer = second_fails
     async with facing(far) as (marketplace, _):
-        words = await marketplace.deliver(a_batch(orders))
-        with pytest.raises(NotDelivered):
+        with pytest.raises(NotDelivered) as caught:
             await marketplace.deliver(a_batch(orders))
-    assert [word.id for word in words] == [order.id for order in orders[:20]]
+        with pytest.raises(NotDelivered) as again:
+            await marketplace.deliver(a_batch(orders))
+    assert [word.id for word in caught.value.receipts] == [order.id for order in orders[:20]]
+    assert not again.value.receipts
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from gateway.market.catalogue.search import Category, Found, Index
 from gateway.market.drain import DrainStatistics
 from gateway.market.journal.writer import JournalStatistics
 from gateway.market.order import Buyer, Order, content_hash
+from gateway.market.receipts import Statement
 from gateway.market.records import Counts, OrderView, Recorded, Step
 from gateway.market.room import MarketStatistics
 from gateway.market.states import SETTLED, State
@@ -59,6 +60,7 @@ class FakeMarket:
     storefront: FakeStorefront = field(default_factory=lambda: FakeStorefront(Catalogue("7", "PEN", ARTICLES)))
     kept: dict[str, OrderView] = field(default_factory=dict)
     steps: dict[str, list[Step]] = field(default_factory=dict)
+    genuine: dict[str, Statement] = field(default_factory=dict)  # signed receipts by their text
     heard_wall_s: float | None = None
     asked_to_send: int = 0
     is_full: bool = False
@@ -189,6 +191,9 @@ class FakeMarket:
 
     def signed(self, view: OrderView) -> str:
         return f"TAMBO1.{'e' * 300}.{'s' * 86}" if view.order else ""
+
+    def check(self, text: str) -> Statement | None:
+        return self.genuine.get(text)
 
     async def waiting(self) -> int:
         return self.counts(None).waiting
