@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.machine import free_port
+from tests.bench.orders.postgres import make_table
 
 START_S = 60.0
 STOP_S = 20.0
@@ -47,6 +48,7 @@ def postgres(folder: Path) -> Iterator[Server | None]:
     settings = ["-c", "synchronous_commit=on", "-c", "fsync=on", "-c", "max_connections=100"]
     command = [str(program), "-D", str(home / "data"), *listen, *settings]
     with _running(command, home, user, port, signal.SIGINT) as pid:
+        make_table(port, user.pw_name)
         yield Server("postgres", "PostgreSQL", pid, {"port": port, "user": user.pw_name})
 
 

@@ -36,27 +36,33 @@ async def journal(data: Path) -> AsyncIterator[Journal]:
         await opened.stop()
 
 
-async def fill(data: Path, orders: int) -> None:
-    """Put orders into a journal that wait to go; their content repeats after some thousands, their ids do not."""
+async def fill(data: Path, orders: int) -> int:
+    """Put orders into a journal that wait to go; return what it takes then, its log included.
+
+    Their content repeats after some thousands, their ids do not.
+    """
     models = [as_fields(each.order) for each in made(4 * AT_ONCE)]
     async with journal(data) as opened:
         for first in range(0, orders, AT_ONCE):
             fields = (models[at % len(models)] for at in range(first, min(first + AT_ONCE, orders)))
             await opened.record_all([order_from({**each, "id": str(uuid.uuid4())}) for each in fields], MERCHANT)
+        return size_bytes(data)
 
 
-async def settle_all(data: Path) -> None:
-    """Let all that waits be taken and accepted, as a drain does it."""
+async def settle_all(data: Path) -> int:
+    """Let all that waits be taken and accepted, as a drain does it; return what the journal takes then."""
     async with journal(data) as opened:
         while taken := await opened.take(SENT_AT_ONCE, BATCH_BYTES_MAX):
             verdicts = [Verdict(each.id, State.ACCEPTED, revision=each.revision) for each in taken]
             await opened.settle(verdicts, Patience())
+        return size_bytes(data)
 
 
-async def trim_all(data: Path) -> None:
-    """Trim all that is settled, however young."""
+async def trim_all(data: Path) -> int:
+    """Trim all that is settled, however young; return what the journal takes then."""
     async with journal(data) as opened:
         await opened.trim(SystemClock().wall_s() + 1.0)
+        return size_bytes(data)
 
 
 def size_bytes(data: Path) -> int:

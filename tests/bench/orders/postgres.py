@@ -3,6 +3,7 @@
 Source: https://www.postgresql.org/docs/15/protocol-message-formats.html.
 """
 
+import socket
 import struct
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from tests.bench.orders.wire import Wire, order_bytes
 
 _READY = b"Z\x00\x00\x00\x05I"  # ReadyForQuery, in no transaction
-_TABLE = "CREATE TABLE IF NOT EXISTS orders (id uuid PRIMARY KEY, document text NOT NULL)"
+_TABLE = "CREATE TABLE orders (id uuid PRIMARY KEY, document text NOT NULL)"
 _INSERT = "INSERT INTO orders VALUES ($1, $2) ON CONFLICT DO NOTHING"
 _DONE = b"INSERT 0 1\x00"
 
@@ -26,18 +27,27 @@ def _text(words: str) -> bytes:
 _EXECUTE_SYNC = _message(b"E", b"\0" + struct.pack("!i", 0)) + _message(b"S", b"")
 
 
+def make_table(port: int, user: str) -> None:
+    """Make the table of orders."""
+    with socket.create_connection(("127.0.0.1", port), 10.0) as sock:
+        wire = Wire(sock)
+        _sign_in(wire, user)
+        wire.ask(_message(b"Q", _text(_TABLE)), _READY)
+
+
+def _sign_in(wire: Wire, user: str) -> None:
+    words = _text("user") + _text(user) + _text("database") + _text("postgres") + b"\0"
+    wire.ask(_message(b"", struct.pack("!i", 196_608) + words), _READY)  # protocol 3.0
+
+
 class PostgreSQL:
     """`INSERT`, which answers when the write-ahead log is synced."""
 
     name = "postgres"
 
     def begin(self, wire: Wire, asked: Mapping[str, Any]) -> None:
-        """Sign in, see to the table, and prepare the statement."""
-        words = _text("user") + _text(asked["user"]) + _text("database") + _text("postgres") + b"\0"
-        wire.ask(_message(b"", struct.pack("!i", 196_608) + words), _READY)
-        if asked.get("makes_table"):
-            wire.ask(_message(b"Q", _text(_TABLE)), _READY)
-            return
+        """Sign in, and prepare the statement."""
+        _sign_in(wire, asked["user"])
         prepared = _message(b"P", _text("o") + _text(_INSERT) + struct.pack("!h", 0))
         said = wire.ask(prepared + _message(b"S", b""), _READY)
         if not said.startswith(b"1"):  # ParseComplete
