@@ -19,6 +19,7 @@ import structlog
 from gateway.backhaul.link import Backhaul
 from gateway.backhaul.sensing.state import LinkState
 from gateway.clock import Clock
+from gateway.errors import N_
 from gateway.market.backoff import Breaker, Patience, pause_s
 from gateway.market.batch import Batch, Verdict, judge
 from gateway.market.journal.journal import Journal
@@ -26,6 +27,7 @@ from gateway.market.marketplaces.port import Marketplace, NotDelivered
 from gateway.market.records import StoredOrder
 from gateway.market.states import State
 
+REFUSED = N_("The marketplace refused this order as it is, and gave no reason.")
 BATCH_S = 4.0  # of the uplink: what is cut then is sent again
 ORDER_BYTES = 120  # on the wire, in a batch (2026-11)
 BATCH_ORDERS_MIN = 5  # fewer cost more for their connection than for themselves
@@ -213,7 +215,7 @@ class Drain:
             self._batch_orders = max(len(taken) // 2, 1)
         if error.is_refusal and len(taken) == 1:
             only = taken[0]
-            verdict = Verdict(only.id, State.QUEUED, error.reason, revision=only.revision)
+            verdict = Verdict(only.id, State.QUEUED, REFUSED, revision=only.revision)
             await self._journal.settle([verdict], self._limits.patience, is_alone=True)
         else:
             await self._journal.give_back([each.id for each in taken])

@@ -179,7 +179,9 @@ async def test_an_order_whose_change_is_lost_with_its_file_is_not_sent_as_it_was
     await again.stop()
 
 
-@pytest.mark.parametrize("how", ["UPDATE events SET seal=X'00' WHERE sequence={}", "DELETE FROM events WHERE sequence={}"])
+@pytest.mark.parametrize(
+    "how", ["UPDATE events SET seal=X'00' WHERE sequence={}", "DELETE FROM events WHERE sequence={}"]
+)
 @pytest.mark.parametrize("restarts", [False, True])
 async def test_a_change_whose_event_is_damaged_or_lost_goes_out_all_the_same(
     tmp_path: Path, clock: HandClock, how: str, restarts: bool
