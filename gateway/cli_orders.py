@@ -13,7 +13,7 @@ import typer
 
 from gateway.data_folder import ORDERS_KEY, RECEIPTS_KEY, DataFolder
 from gateway.errors import N_, BadRequest, CannotStart
-from gateway.orders_files import made_new, opened, secret_in, write_secret
+from gateway.orders_files import made_new, opened, secret_in, settle, write_secret
 from gateway.plan import reachable
 from gateway.running_box import RunningBox
 from gateway.settings import Settings
@@ -94,10 +94,10 @@ def export(
     from gateway.market.receipts import trusted_keys
 
     box = _box(settings_of(config))
-    with made_new(file) as writing:
-        box.fetch("/orders/bundle", writing, bytes_max=FILE_BYTES_MAX, answer_s_max=BUNDLE_S_MAX)
-    with opened(file) as reading:
-        head = read_bundle(reading, trusted_keys([named_key(reading)])).head
+    with made_new(file) as made:
+        box.fetch("/orders/bundle", made, bytes_max=FILE_BYTES_MAX, answer_s_max=BUNDLE_S_MAX)
+        settle(made)
+        head = read_bundle(made, trusted_keys([named_key(made)])).head
     typer.echo(say(N_("Orders in %(path)s: %(count)d."), path=file, count=head.orders))
     if head.is_sealed:
         typer.echo(say(N_("It is sealed: only the recipient of [market] bundle_recipient can read it.")))
@@ -207,15 +207,16 @@ def bring(
     told, done = file.with_name(f"{file.name}.receipts.json"), Import()
     with opened(file) as reading:
         bundle = read_bundle(reading, trusted_keys(keys))
+        count = bundle.head.orders
+        typer.echo(say(N_("Orders of box %(box)s in the bundle: %(count)d."), box=bundle.head.box, count=count))
         try:
             done.run(bundle, secret, marketplace)
         finally:
-            done.write(told, bundle)
-    count = bundle.head.orders
-    typer.echo(say(N_("Orders of box %(box)s in the bundle: %(count)d."), box=bundle.head.box, count=count))
-    for outcome, number in sums(done.came).items():
-        typer.echo(f"{outcome}\t{number}")
-    typer.echo(say(N_("What came of each order is in %(path)s."), path=told))
+            for outcome, number in sums(done.came).items():
+                typer.echo(f"{outcome}\t{number}")
+            if done.came:  # where nothing came of it, what an earlier try wrote stays
+                done.write(told, bundle)
+                typer.echo(say(N_("What came of each order is in %(path)s."), path=told))
     if done.stopped is not None:
         tell(done.stopped)
     if not done.is_whole:

@@ -18,18 +18,15 @@ def made_new(path: Path) -> Iterator[BinaryIO]:
     Raises: Conflict when there is one of this name, CannotStart.
     """
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError as exc:
         raise Conflict(N_("There is a file of this name already."), N_("It was left as it is. Name another.")) from exc
     except OSError as exc:
         raise _unusable(path, exc) from exc
     try:
-        with open(handle, "wb") as file:
+        with open(handle, "w+b") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-            with suppress(OSError):  # what is read next comes from the disk
-                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            settle(file)
         _sync_name(path)
     except BaseException as exc:
         with suppress(OSError):
@@ -37,6 +34,17 @@ def made_new(path: Path) -> Iterator[BinaryIO]:
         if isinstance(exc, OSError):
             raise _unusable(path, exc) from exc
         raise
+
+
+def settle(file: BinaryIO) -> None:
+    """Make what was written durable; what is read of it next comes from the disk.
+
+    Raises: OSError.
+    """
+    file.flush()
+    os.fsync(file.fileno())
+    with suppress(OSError):
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from gateway.clock import Clock
 from gateway.errors import BadRequest, GatewayError, NotFound, NotSignedIn, TooLarge, WrongMethod
 from gateway.portal import apology
 from gateway.portal.accounts import Accounts
+from gateway.portal.app_pages import AppPages
 from gateway.portal.bulk_page import BulkPages
 from gateway.portal.consultations import ConsultationPages
 from gateway.portal.doorkeeper import Doorkeeper
@@ -28,12 +29,13 @@ from gateway.portal.offline_page import Home, load_offline, render_offline
 from gateway.portal.pages import Pages
 from gateway.portal.proxy_script import ProxyScript
 from gateway.portal.sessions import Sessions
-from gateway.portal.shop import ShopPages
+from gateway.portal.shop import CURRENCY, ShopPages
 from gateway.portal.sign_in import SignInPages, own_path
 from gateway.portal.start_page import StartPage
 from gateway.portal.statics import Statics
 from gateway.portal.team_page import TeamPage
 from gateway.portal.trial import Trial
+from gateway.portal.verify_page import VerifyPage
 from gateway.portal.view import Clinic, Invitations, Kept, Market, Web
 from gateway.web.offline.kept import KeptForLater
 
@@ -91,9 +93,11 @@ class Portal:
         )
         self._proxy_script = ProxyScript(web, proxy_port)
         self._sign_in = SignInPages(self._pages, self._identity, self._doorkeeper)
-        self._team = TeamPage(self._pages, self._identity, self._doorkeeper)
         self._shop = ShopPages(self._pages, self._identity, market, clock)
-        self._bulk = BulkPages(self._pages, self._identity, market, clock)
+        self._app = AppPages(self._shop.frame, self._statics, CURRENCY)
+        self._team = TeamPage(self._shop.frame, self._doorkeeper)
+        self._verify = VerifyPage(self._pages, self._identity, market)
+        self._bulk = BulkPages(self._shop.frame, market, clock)
         self._consultations = ConsultationPages(
             self._pages, self._identity, clinic, invite, backhaul.admission, door_url, has_https=has_https
         )
@@ -119,6 +123,8 @@ class Portal:
         made.add_routes(self._kept.routes())
         made.add_routes(self._team.routes())
         made.add_routes(self._bulk.routes())
+        made.add_routes(self._verify.routes())
+        made.add_routes(self._app.routes())
         return made
 
     def door(self) -> web.Application:

@@ -61,7 +61,8 @@ class Village:
 
     async def tambo(self, *arguments: str | Path, code: int = 0, with_config: bool = True, given: str = "") -> str:
         """Run a command of `tambo`; return what it printed."""
-        command = [*CHECKOUT, *arguments, *(["--config", self.config] if with_config else [])]
+        settings: list[str | Path] = ["--config", self.config] if with_config else []
+        command: list[str | Path] = [*CHECKOUT, *arguments, *settings]
         done = await asyncio.to_thread(
             subprocess.run, command, env=SURROUNDINGS, capture_output=True, text=True, timeout=60, input=given
         )
@@ -81,16 +82,23 @@ class Village:
             f"http://127.0.0.1:{self.portal}",
             headers={"Authorization": f"Bearer {token}", "Accept-Language": "en"},
         )
+        await self.run()
+
+    async def run(self) -> None:
         command: list[str | Path] = [*CHECKOUT, "run", "--config", self.config]
         self.process, _ = await asyncio.to_thread(started, command, self.log)
+
+    async def halt(self) -> None:
+        if self.process is not None:
+            process, self.process = self.process, None
+            await asyncio.to_thread(stopped, process, self.log)
 
     async def stop(self) -> None:
         if self.session is not None:
             await self.session.close()
         if self.relay is not None:
             self.relay.close()
-        if self.process is not None:
-            await asyncio.to_thread(stopped, self.process, self.log)
+        await self.halt()
 
     async def let_the_link_come(self) -> None:
         """From now on what is sent to the link's port reaches the marketplace."""
@@ -167,7 +175,7 @@ async def test_orders_on_a_stick_and_over_the_link_take_effect_once(tmp_path: Pa
 
         key = (await village.tambo("orders", "key")).strip()
         assert re.fullmatch(r"SMT:[A-Za-z0-9_-]{43}", key)
-        bring = ["orders", "import", stick, "--to", far, "--key", key, "--secret-file", secret]
+        bring: list[str | Path] = ["orders", "import", stick, "--to", far, "--key", key, "--secret-file", secret]
         said = await village.tambo(*bring, with_config=False)
         assert f"accepted\t{ORDERS}\n" in said
         assert "Quispe" not in said
@@ -202,12 +210,11 @@ async def test_a_journal_is_copied_beside_the_box_and_put_back_when_it_is_lost(t
         assert "Orders in the copy: 1 " in await village.tambo("orders", "backup", copy)
         assert "Another copy of the box runs" in await village.tambo("orders", "restore", copy, code=1)
         _, lost, _ = await village.ask("POST", "/api/v1/orders", fields())
-        await asyncio.to_thread(stopped, village.process, village.log)
+        await village.halt()
         said = await village.tambo("orders", "restore", copy)
         assert "Orders in the journal now: 1." in said
         assert (tmp_path / "var" / "market" / "orders.damaged-1.sqlite3").exists()
-        command: list[str | Path] = [*CHECKOUT, "run", "--config", village.config]
-        village.process, _ = await asyncio.to_thread(started, command, village.log)
+        await village.run()
         _, again, _ = await village.ask("POST", "/api/v1/orders", first)
         assert again == before
         _, new, _ = await village.ask("POST", "/api/v1/orders", fields())
