@@ -149,6 +149,9 @@ def _receipt(entry: object) -> Receipt | None:
     )
 
 
+_TAKEN = frozenset({State.ACCEPTED, State.AT_HUB, State.FULFILLED})  # words that hold for one revision only
+
+
 def _verdict(order: StoredOrder, receipts: Sequence[Receipt]) -> Verdict:
     words = {(receipt.outcome, receipt.revision) for receipt in receipts}
     states = {STATES[outcome] for outcome, _ in words}
@@ -156,12 +159,12 @@ def _verdict(order: StoredOrder, receipts: Sequence[Receipt]) -> Verdict:
         return Verdict(order.id, State.QUEUED, revision=order.revision)
     state, receipt = states.pop(), receipts[0]
     attention = receipt.attention
-    if state is State.ACCEPTED:
+    if state in _TAKEN:
         if {revision for _, revision in words} != {order.revision}:
             if order.revision == 1:
                 return Verdict(order.id, State.QUEUED)
             # it knows the order and says nothing of the change: that it took it would be a guess
             state, attention = State.NEEDS_ATTENTION, Attention(Code.CHANGE_NOT_TAKEN)
-        elif order.is_cancelled:
+        elif order.is_cancelled and state is State.ACCEPTED:
             state = State.CANCELLED
     return Verdict(order.id, state, receipt.reason, attention, order.revision, receipt.arrived_at)

@@ -17,6 +17,7 @@ from gateway.market.photos.keeping import Standing
 from gateway.market.photos.refusals import OtherContent
 from gateway.market.photos.shelf import Shelf
 from tests.clocks import HandClock
+from tests.fault.conftest import Trials
 from tests.unit.market.photo_world import KEY, LIMITS, a_jpeg, named
 
 SIZE_BYTES = 100_000
@@ -141,7 +142,7 @@ def check(folder: Path, said: list[str]) -> None:
 
 
 @pytest.mark.parametrize("half", [False, True])
-def test_a_photo_survives_a_kill_at_every_write_point(folder: Path, half: bool) -> None:
+def test_a_photo_survives_a_kill_at_every_write_point(folder: Path, half: bool, trials: Trials) -> None:
     point = 0
     while True:
         point += 1
@@ -154,11 +155,11 @@ def test_a_photo_survives_a_kill_at_every_write_point(folder: Path, half: bool) 
         check(folder / str(point), said)
         if said and said[-1].endswith("gone"):
             break
-    print(f"photos: killed at {point - 1} write points{' within a write' if half else ''}, none lost, none wrong")
+    trials("kills where photos are written", point - 1)
     assert point > 100
 
 
-def test_a_photo_survives_kills_at_any_moment_one_after_the_other(folder: Path) -> None:
+def test_a_photo_survives_kills_at_any_moment_one_after_the_other(folder: Path, trials: Trials) -> None:
     random, cut = Random(11), 0
     for trial in range(MOMENTS):
         shop = folder / str(trial // 3)  # three kills a shop: going on after a restart is killed too
@@ -166,11 +167,11 @@ def test_a_photo_survives_kills_at_any_moment_one_after_the_other(folder: Path) 
         cut += not (said and said[-1].endswith("gone"))
         if trial % 3 == 2:
             check(shop, said)
-    print(f"photos: {MOMENTS} kills at random moments, {cut} of them within the work, none lost, none wrong")
+    trials("kills while photos arrive", MOMENTS)
     assert cut > MOMENTS // 4
 
 
-def test_what_a_power_cut_spoiled_of_a_part_is_found_and_sent_again(folder: Path) -> None:
+def test_what_a_power_cut_spoiled_of_a_part_is_found_and_sent_again(folder: Path, trials: Trials) -> None:
     random, content, again = Random(5), PHOTOS[0], 0
     for trial in range(60):
         shop = folder / str(trial)
@@ -203,11 +204,13 @@ def test_what_a_power_cut_spoiled_of_a_part_is_found_and_sent_again(folder: Path
             settled = shelf.settle(fresh.name)
         assert settled.is_whole
         assert shelf.is_sound(settled.name)
-    print(f"photos: 60 power cuts within a part, {again} found spoiled and sent again, none wrong")
+    trials("power cuts within a photo", 60)
     assert again > 10
 
 
-def test_writing_that_fails_at_any_point_is_a_refusal_and_no_lie(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_writing_that_fails_at_any_point_is_a_refusal_and_no_lie(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, trials: Trials
+) -> None:
     failures = 0
     for point in range(1, 1_000):
         left = [point]
@@ -233,5 +236,5 @@ def test_writing_that_fails_at_any_point_is_a_refusal_and_no_lie(folder: Path, m
         check(folder / str(point), said)
         if left[0] > 0:
             break
-    print(f"photos: {failures} failing writes, none lost, none wrong")
+    trials("failing writes of a photo", failures)
     assert failures > 50

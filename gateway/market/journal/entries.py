@@ -79,7 +79,7 @@ class Entries:
         """Delete an order; what stays is that it was there."""
         identity = (row.number, row.id, row.merchant_number, row.counter, row.receipt)
         values = (*identity, str(state), row.recorded_wall_s, row.hash)
-        self.tables.put("trimmed", TrimmedRow._make((*values, seal(values))))
+        self.tables.put_trimmed(TrimmedRow._make((*values, seal(values))))
         self.tables.remove(row.number)
 
     def name_photos(self) -> None:
@@ -116,7 +116,7 @@ class Entries:
             else:
                 order = open_order(self._vault, each.document, row.id, each.revision)
                 digest, made_by, is_cancelled = each.hash, each.made_by, False
-        if order is None or self._lacks_one(row.number, 1 + len(revisions)):
+        if order is None or not is_whole(row) or self._lacks_one(row.number, 1 + len(revisions)):
             self.damaged.add(f"order {row.id}")
             return None
         return StoredOrder(

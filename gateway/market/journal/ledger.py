@@ -39,12 +39,13 @@ class Ledger:
 
     def recover(self) -> None:
         """Know again what is open, after a stop of any kind."""
-        last = {row.order_number: row for row in self.tables.last_events()}
+        last = {
+            row.order_number: (State(row.state), row.revision) for row in self.tables.last_events() if is_whole(row)
+        }
         changed = self.tables.newest_revisions()
         for number, merchant, is_urgent in self.tables.heads():
-            row = last.get(number)
-            state = State(row.state) if row is not None and is_whole(row) else self.entries.standing(number).state
-            if row is not None and changed.get(number, 1) > row.revision and State.QUEUED in SUCCESSORS[state]:
+            state, revision = last.get(number) or (self.entries.standing(number).state, 1)
+            if number in changed and changed[number] > revision and State.QUEUED in SUCCESSORS[state]:
                 state = State.QUEUED  # the event of the change was lost, the change was not
             self.standings.put(number, str(merchant), state, is_urgent=bool(is_urgent))
             if state is State.NEEDS_ATTENTION:
@@ -214,6 +215,7 @@ class Ledger:
             is_settled = standing.state in SETTLED and is_older(standing.since_wall_s, before_wall_s)
             if is_settled and standing.state is not None and self.entries.current(row) is not None:
                 self.entries.trim(row, standing.state)
+                self.standings.forget(row.number)
         self._trimmed_to = rows[-1].number if len(rows) == orders_max else 0  # then from the beginning
         return len(rows)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from gateway.market.journal.entries import Entries
 from gateway.market.journal.former import COLUMNS_1, event_1, order_1
 from gateway.market.journal.rows import COLUMNS, is_whole
-from gateway.market.journal.tables import Connect, Tables, damaged_text, is_damage
+from gateway.market.journal.tables import KEY_NOTE, Connect, Tables, damaged_text, is_damage
 from gateway.market.journal.vault import Vault
 
 MERCHANTS_PER_FILE = 500  # merchants' numbers begin here again after each broken file; 9,999 are enough for 19
@@ -140,7 +140,7 @@ class _Copy:
         if not is_former:
             self._table("revisions", is_former)
             self._table("trimmed", is_former)
-            self._notes()
+            self._key_note()
         if with_merchants:
             self._merchants()
         return Salvaged(orders, events, self._lost)
@@ -179,15 +179,15 @@ class _Copy:
             if is_whole(row):
                 self._into.connection.execute("INSERT INTO merchants (number, name, seal) VALUES (?,?,?)", row)
 
-    def _notes(self) -> None:
-        """Keep what is noted, above all which key the rows are locked with."""
+    def _key_note(self) -> None:
+        """Keep which key the rows are locked with; what became of orders is asked for from the beginning."""
         try:
-            rows = self._source.execute("SELECT name, value, seal FROM notes").fetchall()
+            row = self._source.execute("SELECT name, value, seal FROM notes WHERE name=?", (KEY_NOTE,)).fetchone()
         except sqlite3.DatabaseError as exc:
             _demand_damage(exc)
             return
-        for row in filter(is_whole, rows):
-            self._into.write_note(row[0], row[1])
+        if row is not None and is_whole(row):
+            self._into.write_note(KEY_NOTE, row[1])
 
     def _rows(self, table: str, columns: str) -> Iterator[_Row]:
         """Yield every row of a table, each looked for by itself so that a broken page hides only its own."""

@@ -36,6 +36,7 @@ class Standings:
 
     def __init__(self) -> None:
         self._open: dict[int, _Open] = {}
+        self._closed: dict[int, State] = {}  # so that a page of the rejected need not read all the others
         self._lanes: tuple[dict[int, Refusals], dict[int, Refusals]] = ({}, {})  # urgent, and the others
         self._counts: Counter[tuple[str, bool]] = Counter()  # by merchant: waiting, and for a person
         self._all: Counter[bool] = Counter()
@@ -52,6 +53,7 @@ class Standings:
         if state in WAITING:
             self._lanes[not is_urgent][number] = Refusals()
         elif state not in _OPEN:
+            self._closed[number] = state
             return
         self._open[number] = _Open(merchant, is_urgent, state)
         self._count(merchant, state, 1)
@@ -59,8 +61,14 @@ class Standings:
     def move(self, number: int, state: State) -> None:
         """File an open order where its new state belongs; one that goes on waiting keeps its place."""
         known = self._open.get(number)
-        if known is not None and not (known.state in WAITING and state in WAITING):
+        if known is None:
+            self._closed[number] = state
+        elif not (known.state in WAITING and state in WAITING):
             self.put(number, known.merchant, state, is_urgent=known.is_urgent)
+
+    def forget(self, number: int) -> None:
+        """Drop an order that is deleted."""
+        self._take_out(number)
 
     def is_open(self, number: int) -> bool:
         """Say whether an order is filed here."""
@@ -101,7 +109,7 @@ class Standings:
         """Say whether an order can be in one of these states, by what is known in memory."""
         known = self._open.get(number)
         if known is None:
-            return bool(states - _OPEN)
+            return self._closed.get(number) in states
         return bool(states & WAITING) if known.state in WAITING else known.state in states
 
     def counts(self, merchant: str | None) -> Counts:
@@ -111,6 +119,7 @@ class Standings:
         return Counts(self._counts[merchant, False], self._counts[merchant, True])
 
     def _take_out(self, number: int) -> None:
+        self._closed.pop(number, None)
         known = self._open.pop(number, None)
         if known is None:
             return

@@ -15,6 +15,7 @@ from gateway.errors import N_, CannotStart, LocalError, NoCapacity
 from gateway.market.journal.rows import COLUMNS, EventRow, OrderRow, RevisionRow, TrimmedRow, is_whole, seal
 
 SCHEMA_VERSION = 2
+KEY_NOTE = "key"  # of what the journal is locked with
 MERCHANTS_MAX = 9_999  # four digits of a receipt's number
 CHECKPOINT_PAGES = 256  # 1 MB: what waits in the log is short, and soon read over at a start
 BUSY_S = 5.0  # a technician's command may be reading
@@ -211,6 +212,11 @@ class Tables:
         """Write a row of one of the tables with a seal."""
         places = ",".join("?" * len(row))
         self.connection.execute(f"INSERT INTO {table} ({COLUMNS[table]}) VALUES ({places})", row)  # noqa: S608
+
+    def put_trimmed(self, row: TrimmedRow) -> None:
+        """Write that an order was there, in the place of a damaged word of it from another time."""
+        self.connection.execute("DELETE FROM trimmed WHERE id=?", (row.id,))
+        self.put("trimmed", row)
 
     def name_photos(self, order_number: int, hashes: Iterable[str]) -> None:
         """Write which photos an order names, in the place of those before."""

@@ -22,11 +22,10 @@ from gateway.market.journal.ballast import Ballast
 from gateway.market.journal.entries import Entries
 from gateway.market.journal.ledger import Ledger
 from gateway.market.journal.salvage import finish, first_merchant, put_aside, renew, salvage, sync_folder
-from gateway.market.journal.tables import Connect, DamagedFile, FormerFile, Tables, is_damage
+from gateway.market.journal.tables import KEY_NOTE, Connect, DamagedFile, FormerFile, Tables, is_damage
 from gateway.market.journal.vault import Vault
 from gateway.market.records import Counts
 
-_KEY = "key"  # the note of what the journal is locked with
 MEND_PAUSE_S = 2.0  # between two tries to open a failing file again
 
 _log = structlog.get_logger("market.journal")
@@ -222,10 +221,10 @@ class Writer:
 
     def _demand_key(self, tables: Tables) -> None:
         """Go on only with the key that the journal was locked with; a new journal gets the present one."""
-        known = tables.note(_KEY)
+        known = tables.note(KEY_NOTE)
         if not known:
             with tables.transaction():
-                tables.write_note(_KEY, self._vault.fingerprint())
+                tables.write_note(KEY_NOTE, self._vault.fingerprint())
         elif known != self._vault.fingerprint():
             raise CannotStart(
                 N_("The journal of orders was locked with another key: %(path)s."),

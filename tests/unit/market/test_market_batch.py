@@ -138,3 +138,10 @@ def test_what_is_no_answer_is_refused_whole(document: bytes) -> None:
 def test_any_bytes_are_an_answer_or_refused(document: bytes) -> None:
     with suppress(GatewayError):
         assert isinstance(read_receipts(document, 10_000), list)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.ACCEPTED, Outcome.DUPLICATE, Outcome.HELD, Outcome.FULFILLED])
+def test_a_word_that_names_no_revision_does_not_take_a_change(outcome: Outcome) -> None:
+    changed = sent_as(A, 2)
+    (verdict,) = judge([changed], [Receipt(changed.id, outcome)])
+    assert (verdict.state, verdict.attention) == (State.NEEDS_ATTENTION, Attention(Code.CHANGE_NOT_TAKEN))
