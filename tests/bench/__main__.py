@@ -7,6 +7,7 @@ says so and the table does without it.
     python -m tests.bench                  all of it
     python -m tests.bench hits link        some parts
     python -m tests.bench link constant    of the link, some groups whole; else the first scenario of each
+    python -m tests.bench orders drain     of the orders, some groups whole
 """
 
 import asyncio
@@ -21,16 +22,21 @@ from tests.bench.first_page import first_page
 from tests.bench.hits import hits
 from tests.bench.link.part import link
 from tests.bench.misses import misses
-from tests.bench.receipts import receipts
+from tests.bench.orders.part import GROUPS as ORDER_GROUPS
+from tests.bench.orders.part import orders
 from tests.bench.saver import saver
 
-PARTS = (hits, misses, bytes_over_link, saver, receipts, first_page)
+PARTS = (hits, misses, bytes_over_link, saver, first_page)
 
 
 async def main(names: Sequence[str]) -> None:
     """Run the named parts, or every one, and print their tables; a name that is no part is a group of the link's."""
-    groups = [name for name in names if name not in {"link", *(part.__name__ for part in PARTS)}]
+    known = {"link", "orders", *ORDER_GROUPS, *(part.__name__ for part in PARTS)}
+    groups = [name for name in names if name not in known]
     chosen: list[Callable[[Path], Awaitable[str]]] = [part for part in PARTS if not names or part.__name__ in names]
+    of_orders = [name for name in names if name in ORDER_GROUPS]
+    if not names or of_orders or "orders" in names:
+        chosen.append(partial(orders, groups=of_orders))
     if not names or groups or "link" in names:
         chosen.append(partial(link, groups=groups))
     for part in chosen:

@@ -3,10 +3,11 @@
 Every engine gets the same order of 1 KB under an id of its own, in its own protocol, from the same loop. It spends some
 µs an order, so that what is measured is the server; what it spent is told beside the latencies.
 
-    python -m tests.bench.orders.client '{"engine": "redis", "port": 6379, "merchants": 50, "seconds": 3}'
+    python -m tests.bench.orders.client '{"engine": "redis", "port": 6379, "merchants": 50, "seconds": 3, "rest_s": 0}'
 """
 
 import gc
+import heapq
 import json
 import os
 import select
@@ -22,6 +23,7 @@ from tests.bench.orders import amqp, postgres, redis
 from tests.bench.orders.wire import Engine, Wire, order_bytes
 
 FSYNCS = 400
+ANSWER_S = 10.0
 
 
 def main() -> None:
@@ -47,28 +49,36 @@ def _fsyncs(path: Path) -> list[float]:
 
 
 def _ordered(asked: Mapping[str, Any]) -> list[float]:
-    engine = ENGINES[asked["engine"]]
+    """Return how long each order waited for its answer; a merchant has one out at a time, and rests in between."""
+    engine, rest_s = ENGINES[asked["engine"]], float(asked["rest_s"])
     made = [_connected(engine, asked) for _ in range(asked["merchants"])]
     wires = {wire.socket.fileno(): wire for wire in made}
     ready = select.epoll()
     for number in wires:
         ready.register(number, select.EPOLLIN)
     took: list[float] = []
-    until = time.perf_counter() + asked["seconds"]
-    begun = {number: _send(engine, wire) for number, wire in wires.items()}
-    open_now = set(wires)
-    while open_now:
-        for number, _ in ready.poll(10.0) or _stuck(engine):
+    begun: dict[int, float] = {}
+    now = time.perf_counter()
+    until = now + asked["seconds"]
+    due = [(now + rest_s * place / len(wires), number) for place, number in enumerate(wires)]
+    while due or begun:
+        while due and due[0][0] <= now:
+            _, number = heapq.heappop(due)
+            begun[number] = _send(engine, wires[number])
+        came = ready.poll(max(due[0][0] - now, 0.0) if due else ANSWER_S)
+        if not came and not due:
+            raise RuntimeError(f"{engine.name} answers nothing")
+        for number, _ in came:
             wire = wires[number]
             wire.buffer += wire.socket.recv(65_536) or _hung_up(engine)
             if not engine.is_answered(wire):
                 continue
             now = time.perf_counter()
             took.append(now - begun[number])
-            if now < until:
-                begun[number] = _send(engine, wire)
-            else:
-                open_now.discard(number)
+            again = max(now, begun.pop(number) + rest_s)
+            if again < until:
+                heapq.heappush(due, (again, number))
+        now = time.perf_counter()
     return took
 
 
@@ -85,10 +95,6 @@ def _send(engine: Engine, wire: Wire) -> float:
     begun = time.perf_counter()
     wire.socket.sendall(request)
     return begun
-
-
-def _stuck(engine: Engine) -> Any:
-    raise RuntimeError(f"{engine.name} answers nothing")
 
 
 def _hung_up(engine: Engine) -> bytes:

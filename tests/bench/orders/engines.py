@@ -1,4 +1,4 @@
-"""The engines that orders could be kept in instead, as Debian has them: on loopback, in a folder, as no privileged user.
+"""The engines that orders could be kept in instead, as Debian has them: on loopback, in a folder, not as root.
 
 Each is told to sync before it answers, and otherwise left as packaged. One that is missing is named in a sentence, and
 the tables do without it.
@@ -39,7 +39,8 @@ def postgres(folder: Path) -> Iterator[Server | None]:
     """Run PostgreSQL: `synchronous_commit` and `fsync` are on as packaged."""
     program = _newest("/usr/lib/postgresql/*/bin/postgres")
     if program is None:
-        yield _missing("PostgreSQL", "postgresql")
+        _tell_missing("PostgreSQL", "postgresql")
+        yield None
         return
     home, port, user = _home(folder / "postgres", "postgres"), free_port(), _account("postgres")
     made = [str(program.with_name("initdb")), "-D", str(home / "data"), "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8"]
@@ -57,7 +58,8 @@ def rabbitmq(folder: Path) -> Iterator[Server | None]:
     """Run RabbitMQ without plugins; the ports that Erlang opens for other nodes are on loopback, too."""
     program, epmd = _newest("/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server"), shutil.which("epmd")
     if program is None or epmd is None:
-        yield _missing("RabbitMQ", "rabbitmq-server")
+        _tell_missing("RabbitMQ", "rabbitmq-server")
+        yield None
         return
     home, port, names = _home(folder / "rabbitmq", "rabbitmq"), free_port(), free_port()
     user = _account("rabbitmq")
@@ -94,7 +96,8 @@ def redis(folder: Path) -> Iterator[Server | None]:
     """Run Redis with an append-only file, synced before each answer, and no snapshots beside it."""
     program = shutil.which("redis-server")
     if program is None:
-        yield _missing("Redis", "redis-server")
+        _tell_missing("Redis", "redis-server")
+        yield None
         return
     home, port, user = _home(folder / "redis", "redis"), free_port(), _account("redis")
     command = [program, "--bind", "127.0.0.1", "--port", str(port), "--dir", str(home), "--save", ""]
@@ -103,7 +106,7 @@ def redis(folder: Path) -> Iterator[Server | None]:
         yield Server("redis", "Redis AOF always", pid, {"port": port})
 
 
-def _missing(title: str, package: str) -> None:
+def _tell_missing(title: str, package: str) -> None:
     print(f"{title} is not installed, so the table does without it: sudo apt install {package}", flush=True)
 
 
@@ -123,7 +126,9 @@ def _as(user: pwd.struct_passwd) -> dict[str, Any]:
 def _home(folder: Path, account: str) -> Path:
     """Make a folder that the engine's account owns and can reach."""
     folder.mkdir()
-    folder.parent.chmod(0o711)
+    for each in (folder.parent, folder.parent.parent):
+        if each.stat().st_mode & 0o777 == 0o700:
+            each.chmod(0o711)
     os.chown(folder, _account(account).pw_uid, -1)
     return folder
 
