@@ -10,6 +10,7 @@ Source: RFC 9562 §4 (UUID), ITU-T E.164 §6 (at most 15 digits), ISO 4217, RFC 
 import hashlib
 import re
 import unicodedata
+from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 from typing import Annotated, Self
@@ -48,6 +49,8 @@ def is_plain(text: str) -> bool:
     >>> is_plain("Papa amarilla, 1 kg"), is_plain("a\\x00b"), is_plain("\\ud800")
     (True, False, False)
     """
+    if text.isprintable():  # nothing but letters, marks, numbers, signs and the plain space
+        return True
     return not any(unicodedata.category(each) in _REFUSED_CATEGORIES or each in _TURNING for each in text)
 
 
@@ -330,7 +333,12 @@ def as_fields(order: Order) -> dict[str, object]:
 
 def content_hash(order: Order, merchant: str) -> str:
     """Return the SHA-256, in hex, of the canonical JSON of the order's fields and its merchant."""
-    return hashlib.sha256(canonical({**as_fields(order), "merchant": merchant})).hexdigest()
+    return fields_hash(as_fields(order), merchant)
+
+
+def fields_hash(fields: Mapping[str, object], merchant: str) -> str:
+    """Return the hash of an order by its fields."""
+    return hashlib.sha256(canonical({**fields, "merchant": merchant})).hexdigest()
 
 
 def _faulty(faults: list[tuple[tuple[int | str, ...], str]]) -> FaultyOrder:

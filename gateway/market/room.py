@@ -147,11 +147,11 @@ class MarketRoom:
         self._recorded = 0
 
     async def start(self) -> None:
-        """Open the journal; from now on orders are taken.
+        """Open the journal; from now on orders are taken, and wait until it is known what waits there.
 
         Raises: CannotStart.
         """
-        await self._journal.start()
+        await self._journal.start(waits=False)
         await self.photos.start()
         if self._marketplace is not None:
             await self._marketplace.start()
@@ -160,6 +160,7 @@ class MarketRoom:
     async def run(self) -> None:
         """Send what waits, follow what arrived, and trim what is long over, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._wake_when_known(), name="market journal")
             tasks.create_task(self._trim(), name="market trimming")
             tasks.create_task(self.storefront.run(), name="market storefront")
             tasks.create_task(self.photos.run(), name="market photos")
@@ -339,6 +340,10 @@ class MarketRoom:
     def _wake(self) -> None:
         if self._drain is not None:
             self._drain.wake()
+
+    async def _wake_when_known(self) -> None:
+        await self._journal.known()
+        self._wake()
 
     async def _trim(self) -> None:
         """Delete what is long over, from time to time; by a clock that does not know the date, nothing."""

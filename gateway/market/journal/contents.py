@@ -1,5 +1,6 @@
 """What the journal's rows hold under lock: an order's document, and what was said with an event."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -8,7 +9,7 @@ from gateway.errors import GatewayError
 from gateway.market.attention import Attention, Code, Remark, read_remarks, write_remarks
 from gateway.market.document import canonical, read_document
 from gateway.market.journal.vault import PLAIN_BYTES_MAX, NotOpened, Vault
-from gateway.market.order import Order, as_fields
+from gateway.market.order import Order
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +24,9 @@ class Detail:
 _NOTHING = Detail()
 
 
-def lock_order(vault: Vault, order: Order, revision: int) -> bytes:
+def lock_order(vault: Vault, fields: Mapping[str, object], order_id: str, revision: int) -> bytes:
     """Return an order's document as it lies on the disk."""
-    return vault.lock(canonical(as_fields(order)), document_place(order.id, revision))
+    return vault.lock(canonical(fields), document_place(order_id, revision))
 
 
 def open_order(vault: Vault, locked: bytes, order_id: str, revision: int) -> Order | None:

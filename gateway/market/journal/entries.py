@@ -11,7 +11,7 @@ from gateway.market.journal.contents import Detail, lock_detail, lock_order, ope
 from gateway.market.journal.rows import EventRow, OrderRow, RevisionRow, TrimmedRow, is_whole, receipt_number, seal
 from gateway.market.journal.tables import Tables
 from gateway.market.journal.vault import Vault
-from gateway.market.order import Order, Priority, content_hash
+from gateway.market.order import Order, Priority, as_fields, fields_hash
 from gateway.market.records import OrderView, Standing, Step, StoredOrder, damaged_view, view
 from gateway.market.states import State
 
@@ -42,7 +42,7 @@ class Entries:
         self._box_code = box_code
 
     def add_order(self, order: Order, merchant: str, made_by: str, at: Moment) -> OrderRow:
-        """Write an order with the next receipt of its merchant, and return its row.
+        """Write an order with the next receipt of its merchant, recorded and queued, and return its row.
 
         Raises: NoCapacity.
         """
@@ -52,17 +52,22 @@ class Entries:
         number, receipt = tables.next_number(), receipt_number(self._box_code, merchant_number, counter)
         is_urgent = int(order.priority is Priority.URGENT)
         head = (number, order.id, merchant, merchant_number, counter, receipt, made_by, is_urgent)
-        values = (*head, *at.columns, lock_order(self._vault, order, 1), content_hash(order, merchant))
+        fields = as_fields(order)
+        locked = lock_order(self._vault, fields, order.id, 1)
+        values = (*head, *at.columns, locked, fields_hash(fields, merchant))
         row = OrderRow._make((*values, seal(values)))
         tables.put("orders", row)
         if order.photos:
             tables.name_photos(number, order.photos)
+        for sequence, state in enumerate((State.RECORDED, State.QUEUED), 1):
+            self._put_event(number, sequence, state, at)
         return row
 
     def add_revision(self, row: OrderRow, revision: int, order: Order | None, made_by: str, at: Moment) -> None:
         """Write a revision of an order; None is its cancel."""
-        locked = lock_order(self._vault, order, revision) if order is not None else b""
-        digest = content_hash(order, row.merchant) if order is not None else row.hash
+        fields = as_fields(order) if order is not None else None
+        locked = lock_order(self._vault, fields, row.id, revision) if fields is not None else b""
+        digest = fields_hash(fields, row.merchant) if fields is not None else row.hash
         values = (row.number, revision, int(order is None), made_by, at.wall_s, locked, digest)
         self.tables.put("revisions", RevisionRow._make((*values, seal(values))))
         if order is not None:
@@ -70,7 +75,11 @@ class Entries:
 
     def add_event(self, number: int, state: State, at: Moment, revision: int = 1, detail: Detail | None = None) -> None:
         """Add an event to an order; its sequence follows the highest there is."""
-        sequence = 1 + self.tables.last_sequence(number)
+        self._put_event(number, 1 + self.tables.last_sequence(number), state, at, revision, detail)
+
+    def _put_event(
+        self, number: int, sequence: int, state: State, at: Moment, revision: int = 1, detail: Detail | None = None
+    ) -> None:
         locked = lock_detail(self._vault, detail or Detail(), number, sequence)
         values = (number, sequence, str(state), revision, *at.columns, locked)
         self.tables.put("events", EventRow._make((*values, seal(values))))
@@ -95,6 +104,10 @@ class Entries:
         row = self.tables.numbered(number)
         if row is not None and not is_whole(row):
             self.damaged.add(f"order {row.id}")
+
+    def newest_revision(self, number: int) -> int:
+        """Return how often an order was written."""
+        return 1 + self.tables.count_revisions(number)
 
     def first(self, row: OrderRow) -> Order | None:
         """Return an order as it was first written; None when that is damaged."""
@@ -136,6 +149,11 @@ class Entries:
         if self.tables.told_revision(number) <= newest:
             return False
         return any(is_whole(row) and row.revision > newest for row in self.tables.events(number))
+
+    def state(self, number: int) -> State | None:
+        """Return an order's state."""
+        row = self.tables.last_event(number)
+        return State(row.state) if row is not None and is_whole(row) else self.standing(number).state
 
     def standing(self, number: int) -> Standing:
         """Return where an order stands by its whole events."""

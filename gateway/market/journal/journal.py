@@ -14,8 +14,10 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
+import structlog
+
 from gateway.clock import Clock
-from gateway.errors import N_, NoCapacity
+from gateway.errors import N_, CannotStart, NoCapacity
 from gateway.market.backoff import Patience
 from gateway.market.batch import Receipt, Verdict
 from gateway.market.journal.ballast import Ballast
@@ -34,6 +36,7 @@ EXPORTED_AT_ONCE = 500  # orders of one transaction
 TRIMMED_AT_ONCE = 200  # rows looked at before others have their turn
 FILE = "orders.sqlite3"
 
+_log = structlog.get_logger("market.journal")
 _T = TypeVar("_T")
 _Asked = tuple[Request, asyncio.Future[Any]]
 
@@ -68,20 +71,27 @@ class Journal:
         self._writer = Writer(folder / FILE, box_code, Vault(key), clock, ballast, opens)
         self._queue: SimpleQueue[_Asked | None] = SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._known: asyncio.Future[None] | None = None
         self._ended: asyncio.Future[None] | None = None
         self._statistics = JournalStatistics()
 
-    async def start(self) -> None:
-        """Open the journal, and know again what waits.
+    async def start(self, *, waits: bool = True) -> None:
+        """Open the journal, and know again what waits; without `waits` that goes on, and what is asked waits for it.
 
         Raises: CannotStart.
         """
         loop = asyncio.get_running_loop()
-        opened: asyncio.Future[None] = loop.create_future()
-        self._ended = loop.create_future()
-        threading.Thread(target=self._run, args=(loop, opened, self._ended), name="market journal", daemon=True).start()
-        await opened
+        looked: asyncio.Future[None] = loop.create_future()
+        self._known, self._ended = loop.create_future(), loop.create_future()
+        ways = (loop, looked, self._known, self._ended)
+        threading.Thread(target=self._run, args=(*ways, waits), name="market journal", daemon=True).start()
+        await looked
         self._loop = loop
+
+    async def known(self) -> None:
+        """Return when it is known what waits, or that the journal cannot be read now."""
+        if self._known is not None:
+            await asyncio.shield(self._known)
 
     async def stop(self) -> None:
         """Finish what was asked, and close the file."""
@@ -216,20 +226,41 @@ class Journal:
         self._queue.put((Request(work, writes, is_new_order), done))
         return await done
 
-    def _run(self, loop: asyncio.AbstractEventLoop, opened: asyncio.Future[None], ended: asyncio.Future[None]) -> None:
+    def _run(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        looked: asyncio.Future[None],
+        known: asyncio.Future[None],
+        ended: asyncio.Future[None],
+        waits: bool,
+    ) -> None:
         """Be the thread."""
         try:
-            self._writer.start()
-            self._statistics = self._writer.statistics()
+            self._writer.look()
+            if not waits:
+                _on(loop, _finish, looked)
+            self._open(is_awaited=waits)
         except Exception as exc:  # noqa: BLE001 - carried over to who waits for the start
-            _on(loop, _fail, opened, exc)
+            _on(loop, _fail, looked, exc)
         else:
-            _on(loop, _finish, opened)
+            _on(loop, _finish, looked)
+            _on(loop, _finish, known)
             while self._serve(loop):
                 pass
         finally:
             self._writer.stop()
             _on(loop, _finish, ended)
+
+    def _open(self, *, is_awaited: bool) -> None:
+        """Open the journal; where nobody waits to hear that it cannot be opened, it is tried again later."""
+        try:
+            self._writer.start()
+        except CannotStart as exc:
+            if is_awaited:
+                raise
+            _log.error("journal.not_open", reason=type(exc.__cause__).__name__)
+            self._writer.mend_later()
+        self._statistics = self._writer.statistics()
 
     def _serve(self, loop: asyncio.AbstractEventLoop) -> bool:
         """Answer what waits now; say whether more may come."""

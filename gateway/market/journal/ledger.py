@@ -5,7 +5,7 @@ one flipped bit could take away. Events are written where something new is known
 so it writes nothing: a far end that is out for days must not wear out the card.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from gateway.clock import iso_utc
 from gateway.errors import N_, Conflict, LocalError, NotFound
@@ -63,8 +63,7 @@ class Ledger:
         if trimmed is not None:
             return _receipt_of_trimmed(trimmed) if trimmed.hash == content_hash(order, merchant) else None
         row = self.entries.add_order(order, merchant, made_by, at)
-        self.entries.add_event(row.number, State.RECORDED, at)
-        self._step(row, State.QUEUED, at, 1)
+        self.standings.put(row.number, merchant, State.QUEUED, is_urgent=bool(row.is_urgent))
         return Recorded(order.id, row.receipt, State.RECORDED, iso_utc(at.wall_s), row.hash, is_new=True)
 
     def record_all(self, orders: Sequence[Order], merchant: str, made_by: str, at: Moment) -> list[Recorded] | None:
@@ -239,16 +238,23 @@ class Ledger:
     ) -> list[OrderView]:
         """Return the newest orders of a merchant, or of all: made before one of them, and in some states."""
         found: list[OrderView] = []
-        for number in self.tables.numbers(merchant, before):
+        for number in self._candidates(merchant, before, states):
             if len(found) == limit:
                 break
-            if states is not None and not self.standings.may_be_in(number, states):
-                continue
             row = self.tables.numbered(number)
-            shown = self._view(row) if row is not None else None
+            shown = self._view(row) if row is not None and merchant in {None, row.merchant} else None
             if shown is not None and (states is None or shown.state in states):
                 found.append(shown)
         return found
+
+    def _candidates(self, merchant: str | None, before: int | None, states: frozenset[State] | None) -> Iterable[int]:
+        """Yield the numbers of orders that may be asked for, newest first: from memory where that names few."""
+        if states is None:
+            return self.tables.numbers(merchant, before)
+        few = self.standings.few_in(states, before)
+        if few is not None:
+            return few
+        return (each for each in self.tables.numbers(merchant, before) if self.standings.may_be_in(each, states))
 
     def made_between(self, merchant: str, from_wall_s: float, to_wall_s: float, limit: int) -> list[OrderView]:
         """Return a merchant's orders that were recorded in this time, oldest first."""
@@ -302,9 +308,9 @@ class Ledger:
     def _learn(self, row: OrderRow, verdict: Verdict, at: Moment) -> None:
         """Write what the far side said of a revision; one that has a later revision goes out again."""
         detail = Detail(verdict.reason, verdict.attention, verdict.arrived_at)
-        found = self.entries.current(row)
-        is_behind = found is not None and found.revision > verdict.revision
-        if found is not None and is_behind and _comes_too_late(found, verdict):
+        is_behind = self.entries.newest_revision(row.number) > verdict.revision
+        found = self.entries.current(row) if is_behind else None
+        if found is not None and _comes_too_late(found, verdict):
             detail = Detail(verdict.reason, Attention(Code.CHANGE_NOT_TAKEN), verdict.arrived_at)
             self._follow(row.number, State.NEEDS_ATTENTION, at, found.revision, detail)
             return
@@ -312,12 +318,12 @@ class Ledger:
         if not self.standings.is_open(row.number):  # it was accepted, and is not any more
             state = self.entries.standing(row.number).state
             self.standings.put(row.number, row.merchant, state, is_urgent=bool(row.is_urgent))
-        if found is not None and is_behind and State.QUEUED in SUCCESSORS[verdict.state]:
+        if found is not None and State.QUEUED in SUCCESSORS[verdict.state]:
             self._step(row, State.QUEUED, at, found.revision)
 
     def _follow(self, number: int, state: State, at: Moment, revision: int, detail: Detail | None = None) -> None:
         """Write the events that lead an order to a state, if there is a lawful way and it is not there already."""
-        before = self.entries.standing(number).state
+        before = self.entries.state(number)
         for step in way(before, state) or ():
             self.entries.add_event(number, step, at, revision, detail if step is state else None)
             self.standings.move(number, step)

@@ -12,6 +12,7 @@ from gateway.market.backoff import Patience
 from gateway.market.records import Counts
 from gateway.market.states import WAITING, State
 
+FEW = 500  # orders that are sooner looked at one by one than searched for among all
 _OPEN = WAITING | {State.AT_HUB, State.NEEDS_ATTENTION}
 
 
@@ -111,6 +112,17 @@ class Standings:
         if known is None:
             return self._closed.get(number) in states
         return bool(states & WAITING) if known.state in WAITING else known.state in states
+
+    def few_in(self, states: frozenset[State], before: int | None) -> list[int] | None:
+        """Return the orders that can be in these states, newest first; None when they are many."""
+        found: list[int] = []
+        for filed in (self._open, self._closed):
+            for number in filed:
+                if (before is None or number < before) and self.may_be_in(number, states):
+                    found.append(number)
+                    if len(found) > FEW:
+                        return None
+        return sorted(found, reverse=True)
 
     def counts(self, merchant: str | None) -> Counts:
         """Return how many orders of a merchant are open; with None, of all."""

@@ -104,6 +104,9 @@ class Tables:
         self.connection = connection
         self._first_merchant = first_merchant
         self._merchants: dict[str, int] = {}
+        # the highest on disk, once asked for: whoever takes a transaction back opens the file anew
+        self._number = 0
+        self._counters: dict[int, int] = {}
 
     def prepare(self) -> None:
         """Check the file's structure, and make the tables where there are none yet.
@@ -115,6 +118,17 @@ class Tables:
             self.connection.execute(f"PRAGMA {pragma}")
         if self._one("PRAGMA integrity_check(1)") != "ok":
             raise DamagedFile
+        if self.demand_readable() == 0:
+            with self.transaction():
+                for statement in _SCHEMA.split(";"):
+                    self.connection.execute(statement)
+                self.connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+    def demand_readable(self) -> int:
+        """Return the version of the file's tables, 0 where there are none yet.
+
+        Raises: FormerFile, CannotStart when a newer program wrote it, sqlite3.Error.
+        """
         version = int(self._one("PRAGMA user_version") or 0)
         if version > SCHEMA_VERSION:
             raise CannotStart(
@@ -123,11 +137,7 @@ class Tables:
             )
         if 0 < version < SCHEMA_VERSION:
             raise FormerFile
-        if version == 0:
-            with self.transaction():
-                for statement in _SCHEMA.split(";"):
-                    self.connection.execute(statement)
-                self.connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        return version
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -175,6 +185,11 @@ class Tables:
         """Yield each order's last event, by the order's number, whole or not."""
         return map(EventRow._make, self.connection.execute(_LAST_EVENTS))
 
+    def last_event(self, order_number: int) -> EventRow | None:
+        """Return an order's last event, whole or not."""
+        row = self._of("events", order_number, "sequence DESC LIMIT 1").fetchone()
+        return EventRow._make(row) if row is not None else None
+
     def events(self, order_number: int) -> list[EventRow]:
         """Return an order's events in their order, whole or not."""
         return [EventRow._make(row) for row in self._of("events", order_number, "sequence")]
@@ -186,6 +201,10 @@ class Tables:
     def told_revision(self, order_number: int) -> int:
         """Return the highest revision that an order's events tell of, whole or not."""
         return int(self._one("SELECT max(revision) FROM events WHERE order_number=?", order_number) or 0)
+
+    def count_revisions(self, order_number: int) -> int:
+        """Return how many later revisions an order has."""
+        return int(self._one("SELECT count(*) FROM revisions WHERE order_number=?", order_number) or 0)
 
     def last_sequence(self, order_number: int) -> int:
         """Return the sequence of an order's last event, 0 when it has none."""
@@ -238,14 +257,21 @@ class Tables:
 
     def next_number(self) -> int:
         """Return the number of the next order; none is given twice."""
-        return 1 + self._highest("SELECT max(number) FROM {}")
+        if not self._number:
+            self._number = self._highest("SELECT max(number) FROM {}")
+        self._number += 1
+        return self._number
 
     def next_counter(self, merchant_number: int) -> int:
         """Return the counter of a merchant's next receipt.
 
         It follows the highest receipt on disk: none is given twice, and none is left out by a crash.
         """
-        return 1 + self._highest("SELECT max(counter) FROM {} WHERE merchant_number=?", merchant_number)
+        if merchant_number not in self._counters:
+            highest = self._highest("SELECT max(counter) FROM {} WHERE merchant_number=?", merchant_number)
+            self._counters[merchant_number] = highest
+        self._counters[merchant_number] += 1
+        return self._counters[merchant_number]
 
     def merchant_number(self, merchant: str) -> int:
         """Return a merchant's number, which is new where there is none yet.

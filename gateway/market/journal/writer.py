@@ -9,7 +9,7 @@ Source: Rebello et al., "Can Applications Recover from fsync Failures?", USENIX 
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,25 +75,40 @@ class Writer:
         self._put_aside = 0
         self._failures = 0
 
+    def look(self) -> None:
+        """Refuse in a moment what no mending makes right: a folder that cannot be had, another key, a newer file.
+
+        Raises: CannotStart.
+        """
+        try:
+            self._make_folder()
+            if self._path.exists():
+                with closing(Tables(self._connect(self._path), 1)) as tables:
+                    tables.demand_readable()
+                    self._demand_key(tables)
+        except OSError as exc:
+            raise self._cannot_open(exc) from exc
+        except (sqlite3.Error, FormerFile):
+            pass  # what starts next says more
+
     def start(self) -> None:
         """Open the journal, and know again what waits.
 
         Raises: CannotStart.
         """
         try:
-            if not self._path.parent.is_dir():
-                self._path.parent.mkdir(mode=0o700, parents=True)
-                sync_folder(self._path.parent.parent)
+            self._make_folder()
             self._open()
             self._ballast.keep()
             self._is_low = self._ballast.is_low()
         except (OSError, sqlite3.Error, NoCapacity, DamagedFile, FormerFile) as exc:
-            raise CannotStart(
-                N_("The journal of orders cannot be opened: %(path)s (%(reason)s)."),
-                N_("Check the disk and the rights of the data directory."),
-                path=self._path,
-                reason=type(exc).__name__,
-            ) from exc
+            raise self._cannot_open(exc) from exc
+
+    def mend_later(self) -> None:
+        """Refuse what is asked until the journal could be opened."""
+        self._is_sound = False
+        self._failures += 1
+        self._mend_at_s = self._clock.now_s() + MEND_PAUSE_S
 
     def stop(self) -> None:
         """Close the file."""
@@ -216,16 +231,32 @@ class Writer:
         self._ledger = Ledger(Entries(tables, self._vault, self._box_code))
         tables.prepare()
         self._demand_key(tables)
+        if not tables.note(KEY_NOTE):
+            with tables.transaction():
+                tables.write_note(KEY_NOTE, self._vault.fingerprint())
         self._ledger.recover()
         tables.settle_on_disk()
 
+    def _make_folder(self) -> None:
+        if not self._path.parent.is_dir():
+            self._path.parent.mkdir(mode=0o700, parents=True)
+            sync_folder(self._path.parent.parent)
+
+    def _cannot_open(self, cause: Exception) -> CannotStart:
+        return CannotStart(
+            N_("The journal of orders cannot be opened: %(path)s (%(reason)s)."),
+            N_("Check the disk and the rights of the data directory."),
+            path=self._path,
+            reason=type(cause).__name__,
+        )
+
     def _demand_key(self, tables: Tables) -> None:
-        """Go on only with the key that the journal was locked with; a new journal gets the present one."""
+        """Go on only with the key that the journal was locked with.
+
+        Raises: CannotStart.
+        """
         known = tables.note(KEY_NOTE)
-        if not known:
-            with tables.transaction():
-                tables.write_note(KEY_NOTE, self._vault.fingerprint())
-        elif known != self._vault.fingerprint():
+        if known and known != self._vault.fingerprint():
             raise CannotStart(
                 N_("The journal of orders was locked with another key: %(path)s."),
                 N_("Put back the file `key` of the data directory that belongs to it; no order is lost."),
