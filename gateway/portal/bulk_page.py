@@ -4,6 +4,7 @@ The steps are one address each: choose a file, read its report, press, see how f
 with a form alone; what takes long goes on without its page, which asks again every two seconds.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -22,9 +23,9 @@ from gateway.portal.bulk_form import take_file
 from gateway.portal.bulk_shown import part_of, rows_to_mend, shown_receipts, shown_rows
 from gateway.portal.credentials import Role
 from gateway.portal.formats import formats
-from gateway.portal.identity import VISIT, Identity, demand_role
-from gateway.portal.pages import Pages
-from gateway.portal.people import Account
+from gateway.portal.identity import VISIT, demand_role
+from gateway.portal.people import Account, demand_totals
+from gateway.portal.shop_frame import ShopFrame
 
 PATIENCE_S = 2.0  # longer work gets a page that says how far it is
 _KIND = "{kind:csv|xlsx}"
@@ -48,10 +49,9 @@ class BulkPages:
     """Files of orders, for those who record a shop's orders."""
 
     def __init__(
-        self, pages: Pages, identity: Identity, market: BulkMarket | None, clock: Clock, patience_s: float = PATIENCE_S
+        self, frame: ShopFrame, market: BulkMarket | None, clock: Clock, patience_s: float = PATIENCE_S
     ) -> None:
-        self._pages = pages
-        self._identity = identity
+        self._frame = frame
         self._market = market
         self._uploads = Uploads(market, clock) if market is not None else None
         self._patience_s = patience_s
@@ -80,7 +80,7 @@ class BulkPages:
     async def _take(self, request: web.Request) -> web.StreamResponse:
         account, _, uploads = self._demand(request)
         try:
-            data = await take_file(request, self._identity)
+            data = await take_file(request, self._frame.identity)
             if not data:
                 raise BadRequest(N_("No file was chosen."), N_("Choose one, then press again."))
             upload = uploads.add(data, account.shop, account.name)
@@ -92,7 +92,7 @@ class BulkPages:
     async def _show(self, request: web.Request) -> web.StreamResponse:
         upload = self._upload(request)
         if upload.stage in WORKING:
-            return self._pages.render(request, "bulk_progress.html", upload=upload, is_recording=bool(upload.report))
+            return self._frame.render(request, "bulk_progress.html", upload=upload, is_recording=bool(upload.report))
         if upload.stage is Stage.RECORDED:
             return self._result(request, upload)
         if upload.report is None:
@@ -100,7 +100,7 @@ class BulkPages:
         return self._report(request, upload)
 
     async def _do(self, request: web.Request) -> web.StreamResponse:
-        form = await self._identity.take_form(request)
+        form = await self._frame.identity.take_form(request)
         upload = self._upload(request)
         _, _, uploads = self._demand(request)
         wanted, report = form.get("what"), upload.report
@@ -120,15 +120,17 @@ class BulkPages:
         report, tag = self._upload(request).report, request[VISIT].language
         if report is None:
             raise NotFound
-        return await send_rows(request, "faltan", request.match_info["kind"], rows_to_mend(report, tag, formats(tag)))
+        rows = await asyncio.to_thread(rows_to_mend, report, tag, formats(tag))
+        return await send_rows(request, "faltan", request.match_info["kind"], rows)
 
     async def _export(self, request: web.Request) -> web.StreamResponse:
         account, market, _ = self._demand(request)
+        demand_totals(account)
         return await send_orders(request, market, account.shop, request.match_info["kind"], request[VISIT].language)
 
     def _form(self, request: web.Request, problem: GatewayError | None = None, status: int = 200) -> web.Response:
         what, advice = sentences(request[VISIT].language, problem) if problem else ("", "")
-        return self._pages.render(
+        return self._frame.render(
             request,
             "bulk.html",
             status=status,
@@ -146,7 +148,7 @@ class BulkPages:
         part = part_of(request.query.get("parte", ""), len(report.rows))
         what, advice = sentences(tag, upload.problem) if upload.problem else ("", "")
         count = {standing.name: report.counts.get(standing, 0) for standing in Standing}
-        return self._pages.render(
+        return self._frame.render(
             request,
             "bulk_report.html",
             upload=upload,
@@ -162,7 +164,7 @@ class BulkPages:
     def _result(self, request: web.Request, upload: Upload) -> web.Response:
         part = part_of(request.query.get("parte", ""), len(upload.recorded))
         counts = upload.report.counts if upload.report else {}
-        return self._pages.render(
+        return self._frame.render(
             request,
             "bulk_result.html",
             upload=upload,

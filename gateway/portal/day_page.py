@@ -7,17 +7,15 @@ from aiohttp import web
 from babel.dates import format_date
 
 from gateway.clock import clock_state
-from gateway.errors import N_, NotAllowed
 from gateway.languages import locale
 from gateway.market.states import State
 from gateway.portal.day_summary import day_of, read_day, span, summary
 from gateway.portal.formats import formats
 from gateway.portal.order_words import METHODS, state_words
-from gateway.portal.people import may_see_totals
+from gateway.portal.people import demand_totals
 from gateway.portal.shop_frame import Desk, ShopFrame
 
 ORDERS_MAX = 1_000  # of one day, as many as the market gives at once
-_NOT_YOURS = N_("The day's totals are the merchant's.")
 
 
 class DayPage:
@@ -56,6 +54,5 @@ class DayPage:
 
     def _demand(self, request: web.Request) -> Desk:
         desk = self._frame.demand(request)
-        if not may_see_totals(desk.account):
-            raise NotAllowed(_NOT_YOURS, N_("Ask the merchant to let you see them."))
+        demand_totals(desk.account)
         return desk

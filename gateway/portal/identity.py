@@ -27,6 +27,7 @@ from gateway.portal.people import Account, Scope, demand_open, may_record
 from gateway.portal.sessions import LIFETIME_S
 
 LANGUAGE_COOKIE = "idioma"
+WAITING_COOKIE = "espera"  # the shop's script sets it while an order waits in the phone
 LANGUAGE_KEPT_S = 365 * 86_400
 FORM_FIELDS_MAX = 1_000  # 200 articles take 400
 FORM_S_MAX = 60.0  # 1 MiB at 140 kbit/s on a crowded Wi-Fi
@@ -175,13 +176,15 @@ class Identity:
         _set(response, _session_cookie(visit.trustworthy), session, visit, kept_s)
         _set(response, _form_cookie(visit.trustworthy), "", visit, 0)
 
-    def end(self, response: web.StreamResponse, visit: Visit) -> None:
-        """Let the browser forget its session, and what it stored of our pages.
+    def end(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Let the browser forget its session, and what it stored of our pages; not the orders that wait in it.
 
         `cookies` is not asked for: it would sign people out of the sites beside the portal too.
         """
+        visit = request[VISIT]
         _set(response, _session_cookie(visit.trustworthy), "", visit, 0)
-        response.headers["Clear-Site-Data"] = '"cache", "storage"'
+        holds_orders = WAITING_COOKIE in request.cookies
+        response.headers["Clear-Site-Data"] = '"cache"' if holds_orders else '"cache", "storage"'
 
     def _sealed(self, binding: str, nonce: str) -> str:
         return hmac.new(self._secret, f"form\0{binding}\0{nonce}".encode(), "sha256").hexdigest()

@@ -101,6 +101,9 @@ class OrderPage:
         self, request: web.Request, desk: Desk, order: OrderView, notice: str = "", status: int = 200
     ) -> web.Response:
         is_open = may_change(order) and _is_allowed(desk, order)
+        offer = _offer(desk, order) if is_open else None
+        if offer is not None:
+            desk.market.storefront.sync_now()  # the catalogue here is older than what the marketplace said
         return self._frame.render(
             request,
             "receipt.html",
@@ -112,7 +115,7 @@ class OrderPage:
             lines=[_line(order, place) for place in range(len(order.lines))],
             taxes=_taxes(order),
             payment=METHODS[order.order.payment.method] if order.order else "",
-            offer=_offer(desk, order) if is_open else None,
+            offer=offer,
             steps=[_step(desk, step) for step in await desk.market.history(order.id, desk.shop)],
             is_open=is_open,
             may_go_again=may_go_again(order),

@@ -64,6 +64,15 @@ def may_see_totals(account: Account) -> bool:
     return account.role is Role.MERCHANT or (account.role is Role.CASHIER and account.sees_totals)
 
 
+def demand_totals(account: Account) -> None:
+    """Go on only for an account that may see what the shop sold.
+
+    Raises: NotAllowed.
+    """
+    if not may_see_totals(account):
+        raise NotAllowed(N_("The day's totals are the merchant's."), N_("Ask the merchant to let you see them."))
+
+
 def demand_open(account: Account) -> Account:
     """Return `account` when it is not blocked.
 

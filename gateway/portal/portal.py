@@ -8,6 +8,7 @@ cookies mean nothing there.
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import quote
 
 from aiohttp import web
@@ -15,6 +16,7 @@ from aiohttp import web
 from gateway.backhaul.link import Backhaul
 from gateway.clock import Clock
 from gateway.errors import BadRequest, GatewayError, NotFound, NotSignedIn, TooLarge, WrongMethod
+from gateway.market.shares import Shares
 from gateway.portal import apology
 from gateway.portal.accounts import Accounts
 from gateway.portal.app_pages import AppPages
@@ -40,6 +42,7 @@ from gateway.portal.view import Clinic, Invitations, Kept, Market, Web
 from gateway.web.offline.kept import KeptForLater
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+PAGES_AT_ONCE = 32  # of one shop: its merchant and cashiers, each with a browser's six connections or fewer
 _ROUTER_SAYS: dict[int, type[GatewayError]] = {404: NotFound, 405: WrongMethod, 413: TooLarge}
 
 
@@ -75,6 +78,7 @@ class Portal:
     ) -> None:
         self._limits = limits
         self._home = home
+        self._shares = Shares(PAGES_AT_ONCE)
         sessions = Sessions(accounts.database, clock, limits.session_idle_s)
         self._doorkeeper = Doorkeeper(accounts, sessions, clock)
         self._identity = Identity(self._doorkeeper, secret)
@@ -158,7 +162,7 @@ class Portal:
         if request.path.startswith(("/api/", "/static/")):
             return await handler(request)
         request[VISIT] = await self._identity.visit(request)
-        return await self._answer(request, handler)
+        return await self._answer(request, partial(self._within_share, handler))
 
     @web.middleware
     async def _meet_stranger(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -166,6 +170,13 @@ class Portal:
             return await handler(request)
         request[VISIT] = await self._identity.visit(request, ask_session=False)
         return await self._answer(request, handler)
+
+    async def _within_share(self, handler: Handler, request: web.Request) -> web.StreamResponse:
+        account = request[VISIT].account
+        if account is None or not account.shop:
+            return await handler(request)
+        with self._shares.one_of(account.shop):
+            return await handler(request)
 
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:

@@ -88,6 +88,7 @@ class QueuePage:
         form = await self._frame.identity.take_form(request)
         if not (again := form.get("again", "")):
             desk.market.send_now()
+            desk.market.storefront.sync_now()
             return await self._page(request, desk, desk.say(_TRIED))
         if not is_order_id(again):
             raise NotFound

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+from gateway.errors import BadRequest, TooLarge
 from gateway.market.attention import Attention, Code, Remark
 from gateway.market.catalogue.model import Catalogue
 from gateway.market.catalogue.taxes import taxes_of
@@ -65,7 +66,7 @@ class Proposal:
 
 
 def proposal(order: Order, attention: Attention | None, catalogue: Catalogue | None) -> Proposal | None:
-    """Return what can be agreed to; None where the marketplace said nothing that could be."""
+    """Return what can be agreed to; None where the marketplace said nothing, or more than an order can hold."""
     if attention is None or attention.code not in _ABOUT_ARTICLES:
         return None
     said = _said(order, attention, catalogue)
@@ -80,7 +81,10 @@ def proposal(order: Order, attention: Attention | None, catalogue: Catalogue | N
             changed.append(_changed(line, taken))
     if not changed:
         return None
-    return Proposal(_with_lines(order, kept, catalogue) if kept else None, tuple(changed))
+    try:
+        return Proposal(_with_lines(order, kept, catalogue) if kept else None, tuple(changed))
+    except (BadRequest, TooLarge):
+        return None
 
 
 def _said(order: Order, attention: Attention, catalogue: Catalogue | None) -> Mapping[str, Remark]:

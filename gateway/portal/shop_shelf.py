@@ -11,7 +11,7 @@ from gateway.market.order import LINES_MAX
 from gateway.portal.order_form import OrderForm, Row
 from gateway.portal.typed_figures import quantity
 
-ROWS = 12  # of a page: with thumbnails of 3 KB each a first page stays below 50 KB
+ROWS = 10  # of a page: with thumbnails of 3 KB each and the scripts a first page stays below 50 KB
 
 PictureUrl = Callable[[str], str]
 

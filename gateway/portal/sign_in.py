@@ -116,7 +116,7 @@ class SignInPages:
         if visit.session:
             await self._doorkeeper.sign_out(visit.session)
         response = web.Response(status=303, headers={"Location": "/"})
-        self._identity.end(response, visit)
+        self._identity.end(request, response)
         return response
 
     async def _show_setup(self, request: web.Request) -> web.StreamResponse:

@@ -18,9 +18,9 @@ from gateway.languages import locale, translate
 from gateway.portal.apology import sentences
 from gateway.portal.credentials import Role
 from gateway.portal.doorkeeper import Doorkeeper, Paused, Refused
-from gateway.portal.identity import VISIT, Identity, Visit, demand_role
-from gateway.portal.pages import Pages
+from gateway.portal.identity import VISIT, Visit, demand_role
 from gateway.portal.people import Account, Scope, Token
+from gateway.portal.shop_frame import ShopFrame
 
 PATH = "/tienda/equipo"
 LINK_S = 86_400.0  # a cashier who begins tomorrow
@@ -60,9 +60,8 @@ Act = Callable[[Visit, Account, Mapping[str, str]], Awaitable[Done]]
 class TeamPage:
     """The cashiers and the tokens of a shop, for its merchant."""
 
-    def __init__(self, pages: Pages, identity: Identity, doorkeeper: Doorkeeper) -> None:
-        self._pages = pages
-        self._identity = identity
+    def __init__(self, frame: ShopFrame, doorkeeper: Doorkeeper) -> None:
+        self._frame = frame
         self._doorkeeper = doorkeeper
         self._makes: dict[str, Act] = {
             "cashier": self._add_cashier,
@@ -89,7 +88,7 @@ class TeamPage:
     async def _change(self, request: web.Request) -> web.StreamResponse:
         visit = request[VISIT]
         account = demand_role(visit, Role.MERCHANT)
-        form = await self._identity.take_form(request)
+        form = await self._frame.identity.take_form(request)
         wanted = form.get("do", "")
         act = self._makes.get(wanted) or self._takes.get(wanted)
         if act is None:
@@ -174,7 +173,7 @@ class TeamPage:
                 accounts.password_hash(account.name),
             )
         )
-        return self._pages.render(
+        return self._frame.render(
             request,
             "team.html",
             status=status,

@@ -32,9 +32,10 @@ def price_minor(text: str, currency: str) -> int | None:
     if not _PRICE.match(bare):
         return None
     try:
-        return int(Decimal(bare.replace(",", ".")).scaleb(get_currency_precision(currency)))
+        amount = Decimal(bare.replace(",", ".")).scaleb(get_currency_precision(currency))
     except InvalidOperation:
         return None
+    return int(amount) if amount == int(amount) else None  # what is finer than the currency is not cut off
 
 
 def typed_price(amount_minor: int, currency: str) -> str:

@@ -29,6 +29,7 @@ class FakeStorefront:
     def __init__(self, catalogue: Catalogue | None) -> None:
         self.pictures: dict[str, bytes] = {}
         self.age_s: float | None = None
+        self.asked_to_sync = 0
         self.offer(catalogue)
 
     def offer(self, catalogue: Catalogue | None) -> None:
@@ -44,6 +45,9 @@ class FakeStorefront:
 
     def search(self, typed: str = "", *, category: str = "", offset: int = 0, limit: int = 50) -> Found:
         return self._index.search(typed, category=category, offset=offset, limit=limit) if self._index else Found((), 0)
+
+    def sync_now(self) -> None:
+        self.asked_to_sync += 1
 
     def picture_name(self, sku: str) -> str | None:
         return sku if sku in self.pictures else None

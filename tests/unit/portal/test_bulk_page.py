@@ -289,6 +289,20 @@ async def test_all_orders_are_exported_and_none_is_a_formula(shop: UploadPortal,
     assert cells[5.25] == "n"
 
 
+async def test_only_who_sees_the_totals_takes_all_orders_along(shop: UploadPortal, rosa: SmallBrowser) -> None:
+    await pressed(rosa, await uploaded(rosa, a_csv([a_row(name="C1")])), "all")
+    assert "pedidos.csv" in (await rosa.get("/tienda/subir")).text
+    for name, sees in (("pedro", False), ("lucho", True)):
+        await asyncio.to_thread(shop.add_cashier, name, "rosa", sees)
+        async with SmallBrowser(shop.base, "en") as cashier:
+            await cashier.sign_in(name)
+            assert ("pedidos.csv" in (await cashier.get("/tienda/subir")).text) is sees
+            for kind in ("csv", "xlsx"):
+                async with cashier.session.get(f"{shop.base}/tienda/pedidos.{kind}") as answer:
+                    assert answer.status == (200 if sees else 403)
+                    assert (b"C1" in await answer.read()) is (sees and kind == "csv")
+
+
 async def test_without_a_shop_there_is_no_upload(tmp_path: Path, clock: HandClock) -> None:
     async with upload_portal(tmp_path, clock, None) as box, SmallBrowser(box.base) as browser:
         await browser.sign_in("rosa")

@@ -40,6 +40,7 @@ async def test_a_changed_price_is_accepted_in_two_taps(village: SmallPortal) -> 
         assert "Accept PEN4.20" in page.text
         assert "PEN8.40" in page.text, "the new total"
         after = await browser.post(path, pressed(page, "accept"))  # the second
+        assert village.market.storefront.asked_to_sync == 1, "the catalogue here is older than the marketplace's"
         assert after.path == path
         assert "needs you" not in after.text
     now = village.market.kept[order.id]
@@ -156,13 +157,13 @@ async def test_an_empty_part_of_the_queue_says_so(village: SmallPortal, query: s
         assert words in (await browser.get(f"/tienda/pedidos{query}")).text.split("</nav>")[-2]
 
 
-async def test_trying_to_send_now_only_wakes_the_sender(village: SmallPortal) -> None:
+async def test_trying_to_send_now_only_wakes_who_speaks_with_the_marketplace(village: SmallPortal) -> None:
     async with SmallBrowser(village.base) as browser:
         await signed_in(browser)
         listed = await browser.get("/tienda/pedidos")
         assert (await browser.post("/tienda/pedidos", sent(listed, do="send"))).status == 200
         assert (await browser.post("/tienda/pedidos", {"do": "send"})).status == 403
-    assert village.market.asked_to_send == 1
+    assert (village.market.asked_to_send, village.market.storefront.asked_to_sync) == (1, 1)
 
 
 async def test_a_receipt_is_downloaded_as_text_of_thirty_two_columns(village: SmallPortal) -> None:

@@ -37,7 +37,7 @@ async def village(tmp_path: Path, clock: HandClock) -> AsyncIterator[SmallPortal
 async def base(village: SmallPortal) -> AsyncIterator[str]:
     """The page, with the pages to sign in on, on a listener of its own."""
     portal = village.portal
-    page = TeamPage(portal._pages, portal._identity, portal._doorkeeper)
+    page = TeamPage(portal._shop.frame, portal._doorkeeper)
     application = web.Application(middlewares=[portal._meet_visitor])
     application.add_routes([*page.routes(), *portal._sign_in.routes()])
     listener = Listener("team", Address("127.0.0.1", 0), application, portal.render_error)

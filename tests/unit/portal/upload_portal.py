@@ -20,6 +20,7 @@ from gateway.portal.identity import VISIT, Identity, demand_own_page
 from gateway.portal.link_words import LinkWords
 from gateway.portal.pages import Pages
 from gateway.portal.sessions import Sessions
+from gateway.portal.shop_frame import ShopFrame
 from gateway.portal.sign_in import SignInPages
 from gateway.portal.statics import Statics
 from gateway.units import Address
@@ -36,6 +37,11 @@ class UploadPortal:
 
     room: FakeRoom
     base: str
+    accounts: Accounts
+
+    def add_cashier(self, name: str, shop: str, sees_totals: bool) -> None:
+        """Somebody more who records orders for a shop."""
+        self.accounts.add(name, "cashier", PASSWORD, shop=shop, sees_totals=sees_totals)
 
 
 @asynccontextmanager
@@ -45,7 +51,7 @@ async def upload_portal(folder: Path, clock: HandClock, room: FakeRoom | None) -
     identity = Identity(doorkeeper, b"k" * 32)
     statics = Statics()
     pages = Pages(statics, identity, lambda: LinkWords("up", "", "", None, None, None))
-    bulk = BulkPages(pages, identity, room, clock, patience_s=0.3)
+    bulk = BulkPages(ShopFrame(pages, identity, None, clock), room, clock, patience_s=0.3)
     sign_in = SignInPages(pages, identity, doorkeeper)
 
     @web.middleware
@@ -78,7 +84,7 @@ async def upload_portal(folder: Path, clock: HandClock, room: FakeRoom | None) -
     try:
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(bulk.run())
-            yield UploadPortal(room or FakeRoom(), f"http://127.0.0.1:{listener.address.port}")
+            yield UploadPortal(room or FakeRoom(), f"http://127.0.0.1:{listener.address.port}", accounts)
             running.cancel()
     finally:
         await listener.stop()
