@@ -40,7 +40,13 @@ from gateway.units import Address, in_bits
 LOOPBACK = "127.0.0.1"
 VILLAGE_4G = LinkSettings(down_bps=4_000_000, up_bps=1_000_000, delay_s=0.04)
 PORTS = {"portal": 8080, "proxy": 3128, "door": 8444, "far door": 18444, "admin": 9090}
-MERCHANT, NURSE, TECHNICIAN = "ana", "rosa", "julia"
+MERCHANT, CASHIER, NURSE, TECHNICIAN = "ana", "luis", "rosa", "julia"
+PEOPLE = (
+    (MERCHANT, "merchant", ""),
+    (CASHIER, "cashier", MERCHANT),
+    (NURSE, "nurse", ""),
+    (TECHNICIAN, "technician", ""),
+)
 CHANGE_BYTES_MAX = 4_096
 CHANGE_S_MAX = 10.0
 LINK_S = 86_400
@@ -136,6 +142,7 @@ class DemoWorld:
             "admin": f"http://{LOOPBACK}:{self._ports['admin']}/",
             "door": f"http://localhost:{self._ports['far door']}/",
             "merchant": {key: self._credentials[key] for key in ("token", "name", "password")},
+            "cashier": {"name": CASHIER, "password": self._credentials["password"]},
             "consultation": {"nurse": nurse, "doctor": doctor},
             "origin": f"http://{self._beyond[SITE]}/",
             "marketplace": f"http://{self._beyond[MARKETPLACE]}/orders",
@@ -237,11 +244,11 @@ class DemoWorld:
         accounts = Accounts(folder.path, self._clock)
         known = {account.name for account in accounts.list()}
         password = secrets.token_urlsafe(9)
-        for name, role in ((MERCHANT, "merchant"), (NURSE, "nurse"), (TECHNICIAN, "technician")):
+        for name, role, shop in PEOPLE:
             if name in known:
                 accounts.set_password(name, password)
             else:
-                accounts.add(name, role, password)
+                accounts.add(name, role, password, shop=shop)
         accounts.revoke_tokens(MERCHANT)
         self._credentials = {
             "name": MERCHANT,

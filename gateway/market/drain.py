@@ -8,7 +8,7 @@ enough it waits for a person: nothing that waits can block the rest.
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
@@ -80,6 +80,7 @@ class Drain:
         clock: Clock,
         limits: DrainLimits,
         random: Random,
+        settled: Callable[[], None] = lambda: None,
     ) -> None:
         self._journal = journal
         self._marketplace = marketplace
@@ -88,6 +89,7 @@ class Drain:
         self._clock = clock
         self._limits = limits
         self._random = random
+        self._settled = settled
         self._woken = asyncio.Event()
         self._batch_orders = limits.batch_orders_max
         self._breaker = Breaker()
@@ -227,4 +229,5 @@ class Drain:
         waiting = sum(verdict.state is State.QUEUED for verdict in verdicts)
         self._refused += waiting
         _log.info("batch.settled", orders=len(verdicts), waiting=waiting)
+        self._settled()
         return waiting < len(verdicts)

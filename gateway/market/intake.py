@@ -19,6 +19,7 @@ from gateway.market.intake_fields import before, demand_seen, limit, seen, state
 from gateway.market.order import ORDER_BYTES_MAX, Order, as_fields, is_order_id, read_order
 from gateway.market.records import OrderView, Recorded
 from gateway.market.room import LIST_MAX, MarketRoom
+from gateway.market.shares import Shares
 from gateway.market.states import State
 
 PATH = "/api/v1/orders"
@@ -49,17 +50,17 @@ class TooSlow(BadRequest):
 def routes(room: MarketRoom, merchant_of: MerchantOf) -> list[web.RouteDef]:
     """Return the merchants' interface; `merchant_of` says who asks, or raises NotSignedIn or NotAllowed."""
 
-    async def hand_in(request: web.Request) -> web.Response:
-        merchant = await merchant_of(request)
+    shares = Shares()
+
+    async def hand_in(request: web.Request, merchant: str) -> web.Response:
         recorded = await room.record(await _order(request), merchant)
         headers = {"Location": f"{PATH}/{recorded.id}"}
         return _answer(_receipt(recorded), status=201 if recorded.is_new else 200, headers=headers)
 
-    async def show(request: web.Request) -> web.Response:
-        return _one(await _found(room, request, await merchant_of(request)))
+    async def show(request: web.Request, merchant: str) -> web.Response:
+        return _one(await _found(room, request, merchant))
 
-    async def change(request: web.Request) -> web.Response:
-        merchant = await merchant_of(request)
+    async def change(request: web.Request, merchant: str) -> web.Response:
         found = await _found(room, request, merchant)
         order, if_match = await _order(request), request.headers.get(hdrs.IF_MATCH)
         if found.order == order and found.revision - 1 in seen(if_match):
@@ -67,16 +68,14 @@ def routes(room: MarketRoom, merchant_of: MerchantOf) -> list[web.RouteDef]:
         demand_seen(found, if_match)
         return _one(await room.change(found.id, merchant, order, revision=found.revision))
 
-    async def cancel(request: web.Request) -> web.Response:
-        merchant = await merchant_of(request)
+    async def cancel(request: web.Request, merchant: str) -> web.Response:
         found = await _found(room, request, merchant)
         if found.state is State.CANCELLED or found.is_cancelled:
             return _one(found)
         demand_seen(found, request.headers.get(hdrs.IF_MATCH))
         return _one(await room.cancel(found.id, merchant, revision=found.revision))
 
-    async def show_all(request: web.Request) -> web.Response:
-        merchant = await merchant_of(request)
+    async def show_all(request: web.Request, merchant: str) -> web.Response:
         asked, most = request.query, limit(request.query.get("limit"), LIST_MAX)
         page = await room.orders(
             merchant, most, before=before(asked.get("before")), states=states(asked.getall("state", []))
@@ -84,13 +83,21 @@ def routes(room: MarketRoom, merchant_of: MerchantOf) -> list[web.RouteDef]:
         onward = {"next": page[-1].number} if len(page) == most else {}
         return _answer({"orders": [_shown(each) for each in page], **onward})
 
+    def own(answer: Callable[[web.Request, str], Awaitable[web.Response]]) -> Callable[..., Awaitable[web.Response]]:
+        async def within_share(request: web.Request) -> web.Response:
+            merchant = await merchant_of(request)
+            with shares.one_of(merchant):
+                return await answer(request, merchant)
+
+        return within_share
+
     one = f"{PATH}/{{order_id}}"
     return [
-        web.post(PATH, hand_in),
-        web.get(PATH, show_all),
-        web.get(one, show),
-        web.put(one, change),
-        web.delete(one, cancel),
+        web.post(PATH, own(hand_in)),
+        web.get(PATH, own(show_all)),
+        web.get(one, own(show)),
+        web.put(one, own(change)),
+        web.delete(one, own(cancel)),
     ]
 
 

@@ -126,14 +126,6 @@ class MarketRoom:
             JournalLimits(limits.waiting_max, limits.ballast_bytes, limits.free_bytes_min),
             boot=boot,
         )
-        self._drain: Drain | None = None
-        self._following: Following | None = None
-        if marketplace is not None:
-            self._drain = Drain(
-                self._journal, marketplace, backhaul, box_name=box_name, clock=clock, limits=limits, random=random
-            )
-        if (telling := _telling(marketplace)) is not None:
-            self._following = Following(self._journal, telling, backhaul, every_s=limits.updates_s, random=random)
         self.photos = Photos(
             folder=folder / "photos",
             key=photo_key,
@@ -144,6 +136,21 @@ class MarketRoom:
             limits=limits.photos,
             random=random,
         )
+        self._drain: Drain | None = None
+        self._following: Following | None = None
+        if marketplace is not None:
+            self._drain = Drain(
+                self._journal,
+                marketplace,
+                backhaul,
+                box_name=box_name,
+                clock=clock,
+                limits=limits,
+                random=random,
+                settled=self.photos.wake,
+            )
+        if (telling := _telling(marketplace)) is not None:
+            self._following = Following(self._journal, telling, backhaul, every_s=limits.updates_s, random=random)
         self._recorded = 0
 
     async def start(self) -> None:

@@ -106,7 +106,7 @@ def script() -> list[Step]:
         Step((lambda ledger, at: ledger.record_all(late[:3], "ana", "", at),)),
         Step((_trim,)),
         Step((_record(bulk[2], "luis"), _record(late[3], "luis"))),  # the first is trimmed, its receipt is not
-        Step((lambda ledger, at: ledger.export(0, 500, at),)),
+        Step((lambda ledger, at: ledger.export(ledger.standings.waiting(), at),)),
         Step((_cancel(late[0], "ana", 1), _change(five, "eva", 1, "at the new price"))),
         Step((_take,)),
         Step((_settle(last),)),
@@ -144,7 +144,7 @@ def stand(writer: Writer) -> Stand:
     kept = "SELECT id, receipt, state, hash FROM trimmed ORDER BY number"
     said["trimmed"] = tables.connection.execute(kept).fetchall()
     said["cursor"] = ledger.cursor()
-    said["to send"] = standings.waiting_after(0)
+    said["to send"] = standings.waiting()
     said["open"] = [standings.counts(merchant) for merchant in (None, "ana", "luis", "eva")]
     assert not entries.damaged
     return said
@@ -201,11 +201,12 @@ def _cancel(order: Order, merchant: str, shown: int) -> Work:
 
 
 def _take(ledger: Ledger, at: Moment) -> object:
-    return ledger.take(500, MANY, at)
+    return ledger.take(500, MANY, at)[0]
 
 
 def _settle(verdicts: Sequence[Verdict]) -> Work:
-    return lambda ledger, at: ledger.settle(verdicts, _PATIENCE, at)
+    is_its_fault = any(verdict.state is not State.QUEUED for verdict in verdicts)
+    return lambda ledger, at: ledger.settle(verdicts, _PATIENCE, at, is_its_fault=is_its_fault)
 
 
 def _trim(ledger: Ledger, at: Moment) -> object:

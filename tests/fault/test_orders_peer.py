@@ -48,7 +48,7 @@ def loop_stays_free() -> None:
 class StraightJournal(Journal):
     """A journal without a thread of its own."""
 
-    async def start(self) -> None:
+    async def start(self, *, waits: bool = True) -> None:
         self._writer.start()
         self._statistics = self._writer.statistics()
 

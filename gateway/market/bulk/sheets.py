@@ -15,7 +15,7 @@ from decimal import Decimal
 from xml.sax.saxutils import escape
 
 from gateway.market.bulk.columns import Column, heading
-from gateway.market.bulk.table import guarded
+from gateway.market.bulk.table import guarded, guarded_inside
 from gateway.market.catalogue.model import Catalogue
 
 CSV_MARK = "\ufeff"
@@ -67,22 +67,57 @@ def csv_lines(rows: Iterable[Sequence[Cell]]) -> str:
     """Return rows as CSV, without the mark that the file begins with."""
     written = io.StringIO(newline="")
     writer = csv.writer(written)
-    writer.writerows([guarded(cell) if isinstance(cell, str) else f"{cell:f}" for cell in row] for row in rows)
+    writer.writerows([guarded_inside(cell) if isinstance(cell, str) else f"{cell:f}" for cell in row] for row in rows)
     return written.getvalue()
 
 
 def xlsx_book(rows: Iterable[Sequence[Cell]]) -> bytes:
     """Return rows as a workbook of one sheet; text is text in it, whatever it begins with."""
-    written = io.BytesIO()
-    with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as archive:
+    book = XlsxBook()
+    return book.add(rows) + book.end()
+
+
+class XlsxBook:
+    """A workbook that is written while its rows are read: what is done of it is handed on and not kept."""
+
+    def __init__(self) -> None:
+        self._written = _Written()
+        self._archive = zipfile.ZipFile(self._written, "w", zipfile.ZIP_DEFLATED)  # type: ignore[call-overload]
         for name, content in _AROUND.items():
-            archive.writestr(name, _HEAD + content)
-        with archive.open("xl/worksheets/sheet1.xml", "w") as sheet:
-            sheet.write((_HEAD + _SHEET).encode())
-            for row in rows:
-                sheet.write(f"<row>{''.join(map(_cell, row))}</row>".encode())
-            sheet.write(b"</sheetData></worksheet>")
-    return written.getvalue()
+            self._archive.writestr(name, _HEAD + content)
+        self._sheet = self._archive.open("xl/worksheets/sheet1.xml", "w")
+        self._sheet.write((_HEAD + _SHEET).encode())
+
+    def add(self, rows: Iterable[Sequence[Cell]]) -> bytes:
+        """Return what of the file is done after these rows."""
+        for row in rows:
+            self._sheet.write(f"<row>{''.join(map(_cell, row))}</row>".encode())
+        return self._written.taken()
+
+    def end(self) -> bytes:
+        """Return the rest of the file."""
+        self._sheet.write(b"</sheetData></worksheet>")
+        self._sheet.close()
+        self._archive.close()
+        return self._written.taken()
+
+
+class _Written:
+    """As much of a file as zipfile needs to write one from its beginning to its end."""
+
+    def __init__(self) -> None:
+        self._pieces = bytearray()
+
+    def write(self, piece: bytes) -> int:
+        self._pieces += piece
+        return len(piece)
+
+    def flush(self) -> None:
+        pass
+
+    def taken(self) -> bytes:
+        pieces, self._pieces = bytes(self._pieces), bytearray()
+        return pieces
 
 
 def template_rows(catalogue: Catalogue | None, tag: str) -> list[list[Cell]]:

@@ -4,6 +4,7 @@ The heading is the first row that names two columns or more, so a title above it
 numbers and nowhere else.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,10 @@ CELL_CHARS_MAX = 1_000  # twice what any column may hold: what is cut is a fault
 TABLE_CHARS_MAX = 4_000_000
 HEADING_ROWS = 10  # among which the heading is looked for
 HEADINGS_MIN = 2
-_FORMULA_SIGNS = frozenset("=+-@\t\r\0")
+_FORMULA_SIGNS = frozenset("=+-@\t\r\n\0\uff1d\uff0b\uff0d\uff20")  # the last four as Asian keyboards write them
+_SIGN_NEXT = "(?=[=+@\uff1d\uff0b\uff0d\uff20-])"
+_CELL_BEGINS = re.compile(rf"([;\t\r\n]\s*){_SIGN_NEXT}")  # where a spreadsheet set to another separator divides
+_GUARDED_INSIDE = re.compile(rf"([;\t\r\n]\s*)'{_SIGN_NEXT}")
 
 
 class Unreadable(BadRequest):
@@ -44,6 +48,12 @@ class Table:
     heading: Row
     rows: tuple[Row, ...]
     notices: tuple[str, ...] = ()
+
+    @property
+    def weight(self) -> int:
+        """How many usual rows would take its memory: few rows may hold much text."""
+        chars = sum(len(cell) for row in self.rows for cell in row.cells)
+        return max(len(self.rows), chars * ROWS_MAX // TABLE_CHARS_MAX)
 
 
 def table(records: Iterable[Sequence[str]], notices: tuple[str, ...] = ()) -> Table:
@@ -90,6 +100,15 @@ def guarded(text: str) -> str:
     return f"'{text}" if text[:1] in _FORMULA_SIGNS and text else text
 
 
+def guarded_inside(text: str) -> str:
+    """Return a cell of CSV that is no formula either for a program that divides it at a semicolon, a tab or a line.
+
+    >>> guarded_inside("Julia;=1+1;x"), guarded_inside("=1+1"), guarded_inside("a; b")
+    ("Julia;'=1+1;x", "'=1+1", 'a; b')
+    """
+    return _CELL_BEGINS.sub(r"\1'", guarded(text))
+
+
 def _cells(record: Sequence[str]) -> tuple[str, ...]:
     """Return a record's cells up to the last that is not blank."""
     cells = [_cell(text) for text in record[:COLUMNS_MAX]]
@@ -99,7 +118,7 @@ def _cells(record: Sequence[str]) -> tuple[str, ...]:
 
 
 def _cell(text: str) -> str:
-    bare = text.strip()[:CELL_CHARS_MAX]
+    bare = _GUARDED_INSIDE.sub(r"\1", text.strip()[:CELL_CHARS_MAX])
     # what our own export was guarded with is no part of the text
     return bare[1:].strip() if bare[:1] == "'" and bare[1:2] in _FORMULA_SIGNS and bare[1:] else bare
 

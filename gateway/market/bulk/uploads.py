@@ -26,6 +26,7 @@ from gateway.market.records import OrderView, Recorded
 
 KEPT_S = 3_600.0  # after it was last looked at
 PER_MERCHANT_MAX = 3
+WORKED_ON_MAX = 2  # of a merchant at once, so that others have their turn
 ROWS_KEPT_MAX = 4 * ROWS_MAX  # 20 MB (2026-11)
 WAITING_MAX = 8  # files to be read or recorded
 AT_ONCE = 2
@@ -73,6 +74,7 @@ class Upload:
     data: bytes = b""  # until it is read
     stage: Stage = Stage.READING
     table: Table | None = None
+    weight: int = ROWS_MAX  # in memory, as so many usual rows
     report: Report | None = None
     recorded: list[tuple[PlannedOrder, Recorded]] = field(default_factory=list)
     problem: GatewayError | None = None  # why the last thing asked of it was not done
@@ -81,11 +83,6 @@ class Upload:
     done: int = 0
     total: int = 0
     settled: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def rows(self) -> int:
-        """How many rows it keeps in memory."""
-        return len(self.table.rows) if self.table else ROWS_MAX if self.data else 0
 
 
 class Uploads:
@@ -148,12 +145,12 @@ class Uploads:
                 await upload.settled.wait()
 
     def _ask(self, upload: Upload, stage: Stage) -> None:
-        try:
-            self._waiting.put_nowait(upload)
-        except asyncio.QueueFull:
+        own = sum(each.merchant == upload.merchant and each.stage in WORKING for each in self._kept.values())
+        if own >= WORKED_ON_MAX or self._waiting.full():
             raise NoCapacity(
                 N_("Too many files are being read or recorded."), N_("Nothing was lost. Try again in a minute.")
-            ) from None
+            )
+        self._waiting.put_nowait(upload)
         upload.stage, upload.problem, upload.done, upload.total = stage, None, 0, 0
         upload.settled.clear()
 
@@ -169,11 +166,15 @@ class Uploads:
                 if upload.stage is before:  # it did not get to its end
                     upload.problem = upload.problem or LocalError()
                     upload.stage = Stage.CHECKED if upload.report else Stage.UNREADABLE
+                if upload.stage is Stage.UNREADABLE:
+                    upload.data, upload.weight = b"", 0
                 upload.settled.set()
 
     async def _check(self, upload: Upload) -> None:
         if upload.table is None:
-            upload.table, upload.data = await self._read(upload.data), b""
+            table = await self._read(upload.data)
+            upload.weight = await asyncio.to_thread(lambda: table.weight)
+            upload.table, upload.data = table, b""
         catalogue, currency = self._room.storefront.catalogue, CURRENCY
         upload.report = await asyncio.to_thread(
             check, upload.table, catalogue, upload.merchant, currency, upload.occasion
@@ -219,10 +220,10 @@ class Uploads:
         self._kept = {each.id: each for each in self._kept.values() if not self._is_old(each)}
         resting = [each for each in list(self._kept.values())[:-1] if each.stage not in WORKING]
         own = sum(each.merchant == merchant for each in self._kept.values())
-        rows = sum(each.rows for each in self._kept.values())
+        rows = sum(each.weight for each in self._kept.values())
         for each in resting:
             is_too_many = each.merchant == merchant and own > PER_MERCHANT_MAX
             if is_too_many or rows > ROWS_KEPT_MAX:
                 del self._kept[each.id]
                 own -= each.merchant == merchant
-                rows -= each.rows
+                rows -= each.weight

@@ -18,6 +18,8 @@ from gateway.market.catalogue.model import Article, Catalogue
 TYPED_CHARS_MAX = 100  # what is typed beyond is not read
 WORDS_MAX = 8
 FOUND_MAX = 200  # of one answer
+KEPT_WORDS_MAX = 60_000  # of an index: 20 MB, and 30 ms for one letter that begins them all (2026-11); an honest shop
+# has a quarter of it. Past it new words find nothing; their articles are found by others, and by looking.
 
 _WORD = re.compile(r"[^\W_]+")
 _FIRST_OF_NAME: Final = 8
@@ -106,7 +108,9 @@ class Index:
 
     def _put(self, place: int, weights: dict[str, int]) -> None:
         for word, weight in weights.items():
-            self._places.setdefault(word, {})[place] = weight
+            kept = word[:TYPED_CHARS_MAX]  # nobody types more of it
+            if kept in self._places or len(self._places) < KEPT_WORDS_MAX:
+                self._places.setdefault(kept, {})[place] = weight
 
     def _with_all(self, asked: list[str]) -> dict[int, int]:
         """Return the articles that have all these words, with what they count together."""

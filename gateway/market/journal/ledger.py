@@ -22,6 +22,10 @@ from gateway.market.records import DAMAGED, OrderView, Recorded, Standing, Step,
 from gateway.market.states import SETTLED, SUCCESSORS, WAITING, State, way
 
 REVISIONS_MAX = 100  # of one order
+# One request to the journal's thread may take so much before others have their turn (about 20 ms, 2026-11): reading an
+# order takes as long as 8 of its lines, and 25 numbers are looked at in the time of a line.
+LINES_AT_ONCE, LINES_OF_ORDER, LOOKED_AT_ONCE = 1_500, 8, 10_000
+NAMINGS_MAX = 1_000  # orders of one photo that are looked at: the newest
 _CURSOR = "updates"
 _LATER = frozenset({State.AT_HUB, State.ACCEPTED, State.NEEDS_ATTENTION})  # what a later word may be about
 _CHANGEABLE = frozenset({*WAITING, *_LATER})
@@ -116,13 +120,26 @@ class Ledger:
         self._step(row, State.QUEUED, at, found.revision)
         return self._view(row)
 
-    def take(self, orders_max: int, bytes_max: int, at: Moment) -> list[StoredOrder]:
-        """Return the orders to send next, marked as being sent; those found damaged are set aside."""
+    def take(
+        self, orders_max: int, bytes_max: int, at: Moment, *, goes_on: bool = False
+    ) -> tuple[list[StoredOrder], int]:
+        """Return some orders to send next, marked as being sent, and how many bytes may follow; 0 when none may.
+
+        Those found damaged are set aside. Where it `goes_on`, they go with those that were taken before.
+        """
         taken: dict[int, StoredOrder] = {}
         broken: list[int] = []
-        size_bytes = 0
+        size_bytes = lines = 0
+        if not goes_on:
+            self._in_flight = set()
+        may_follow = False
         for number in self.standings.due(at.now_s):
+            if number in self._in_flight:
+                continue
             if len(taken) == orders_max:
+                break
+            if lines >= LINES_AT_ONCE:
+                may_follow = True
                 break
             row = self.tables.numbered(number)
             found = self.entries.current(row) if row is not None else None
@@ -130,30 +147,31 @@ class Ledger:
                 broken.append(number)
                 continue
             size_bytes += len(row.document)
-            if taken and size_bytes > bytes_max:
+            if (taken or goes_on) and size_bytes > bytes_max:
                 break
+            lines += LINES_OF_ORDER + len(found.order.lines)
             taken[number] = found
         for number in broken:
             self._set_aside(number, at)
         for number, found in taken.items():
             self._follow(number, State.SENDING, at, found.revision)
-        self._in_flight = set(taken)
-        return list(taken.values())
+        self._in_flight |= set(taken)
+        return list(taken.values()), max(bytes_max - size_bytes, 0) if may_follow else 0
 
-    def export(self, after: int, orders_max: int, at: Moment) -> list[tuple[int, StoredOrder]]:
-        """Return orders that wait, with their numbers, as given to somebody who carries them; they go on waiting.
+    def export(self, numbers: Sequence[int], at: Moment) -> list[StoredOrder]:
+        """Return those of these orders that wait, as given to somebody who carries them; they go on waiting.
 
         They may arrive that way, so a later change of them must go out too: they count as sent.
         """
-        exported: list[tuple[int, StoredOrder]] = []
-        for number in self.standings.waiting_after(after):
-            if len(exported) == orders_max:
-                break
+        exported: list[StoredOrder] = []
+        for number in numbers:
+            if self.standings.state(number) not in WAITING:
+                continue  # it arrived meanwhile
             row = self.tables.numbered(number)
             found = self.entries.current(row) if row is not None else None
             if found is not None:
                 self._follow(number, State.SENDING, at, found.revision)
-                exported.append((number, found))
+                exported.append(found)
         return exported
 
     def give_back(self, ids: Sequence[str]) -> None:
@@ -163,12 +181,8 @@ class Ledger:
             if row is not None:
                 self._in_flight.discard(row.number)
 
-    def settle(self, verdicts: Sequence[Verdict], patience: Patience, at: Moment, *, is_alone: bool = False) -> None:
-        """Write what a delivery meant; an order that is refused again and again waits for a person.
-
-        It counts as the order's own fault where others were taken with it, or it was refused alone (`is_alone`).
-        """
-        is_its_fault = is_alone or any(verdict.state is not State.QUEUED for verdict in verdicts)
+    def settle(self, verdicts: Sequence[Verdict], patience: Patience, at: Moment, *, is_its_fault: bool) -> None:
+        """Write what a delivery meant; an order that is refused again and again by its fault waits for a person."""
         for verdict in verdicts:
             row = self.tables.order(verdict.id)
             if row is None or row.number not in self._in_flight:
@@ -218,15 +232,14 @@ class Ledger:
         self._trimmed_to = rows[-1].number if len(rows) == orders_max else 0  # then from the beginning
         return len(rows)
 
-    def photos_named(self, hashes: Sequence[str]) -> list[Naming]:
-        """Return which orders name these photos, and where each order stands."""
-        named: list[Naming] = []
-        for sha256 in hashes:
-            for number in self.tables.naming(sha256):
-                row, state = self.tables.numbered(number), self.entries.standing(number).state
-                if row is not None and is_whole(row):
-                    named.append(Naming(row.merchant, sha256, state or State.QUEUED))
-        return named
+    def photos_named(self, sha256: str) -> list[Naming]:
+        """Return whose orders name a photo, and where they stand, each once; of very many, the newest."""
+        named: dict[Naming, None] = {}
+        for number in self.tables.naming(sha256, NAMINGS_MAX):
+            row = self.tables.numbered(number)
+            if row is not None and is_whole(row):
+                named[Naming(row.merchant, sha256, self.standings.state(number))] = None
+        return list(named)
 
     def one(self, order_id: str) -> OrderView | None:
         """Return an order and its state."""
@@ -235,31 +248,48 @@ class Ledger:
 
     def newest(
         self, merchant: str | None, limit: int, before: int | None, states: frozenset[State] | None
-    ) -> list[OrderView]:
-        """Return the newest orders of a merchant, or of all: made before one of them, and in some states."""
+    ) -> tuple[list[OrderView], int | None]:
+        """Return some of the newest orders of a merchant, or of all, and before which to go on; None at the end."""
         found: list[OrderView] = []
-        for number in self._candidates(merchant, before, states):
+        lines = 0
+        for looked, number in enumerate(self._candidates(merchant, before, states)):
             if len(found) == limit:
                 break
+            if lines >= LINES_AT_ONCE or looked == LOOKED_AT_ONCE:
+                return found, number + 1
+            if states is not None and not self.standings.may_be_in(number, states):
+                continue
             row = self.tables.numbered(number)
             shown = self._view(row) if row is not None and merchant in {None, row.merchant} else None
+            lines += LINES_OF_ORDER + (len(shown.lines) if shown is not None else 0)
             if shown is not None and (states is None or shown.state in states):
                 found.append(shown)
-        return found
+        return found, None
 
     def _candidates(self, merchant: str | None, before: int | None, states: frozenset[State] | None) -> Iterable[int]:
         """Yield the numbers of orders that may be asked for, newest first: from memory where that names few."""
-        if states is None:
-            return self.tables.numbers(merchant, before)
-        few = self.standings.few_in(states, before)
-        if few is not None:
-            return few
-        return (each for each in self.tables.numbers(merchant, before) if self.standings.may_be_in(each, states))
+        few = self.standings.few_in(states, before) if states is not None else None
+        return few if few is not None else self.tables.numbers(merchant, before)
 
-    def made_between(self, merchant: str, from_wall_s: float, to_wall_s: float, limit: int) -> list[OrderView]:
-        """Return a merchant's orders that were recorded in this time, oldest first."""
-        where = "merchant=? AND recorded_wall_s>=? AND recorded_wall_s<? ORDER BY number LIMIT ?"
-        return [self._view(row) for row in list(self.tables.orders(where, merchant, from_wall_s, to_wall_s, limit))]
+    def made_between(
+        self, merchant: str, from_wall_s: float, to_wall_s: float, limit: int, after: int
+    ) -> tuple[list[OrderView], int | None]:
+        """Return some of a merchant's orders of this time, oldest first, and after which to go on; None at the end."""
+        found: list[OrderView] = []
+        lines = 0
+        moments = self.tables.moments(merchant, after, LOOKED_AT_ONCE)
+        for number, wall_s in moments:
+            if not from_wall_s <= wall_s < to_wall_s:
+                continue
+            row = self.tables.numbered(number)
+            if row is not None:
+                found.append(self._view(row))
+                lines += LINES_OF_ORDER + len(found[-1].lines)
+            if len(found) == limit:
+                return found, None
+            if lines >= LINES_AT_ONCE:
+                return found, number
+        return found, moments[-1][0] if len(moments) == LOOKED_AT_ONCE else None
 
     def history(self, order_id: str) -> list[Step]:
         """Return what happened to an order, oldest first."""

@@ -92,9 +92,9 @@ class Standings:
                 if refusals.not_before_s <= now_s:
                     yield number
 
-    def waiting_after(self, number: int) -> list[int]:
-        """Return the orders that wait for the link, by number, from this one on."""
-        return sorted(each for lane in self._lanes for each in lane if each > number)
+    def waiting(self) -> list[int]:
+        """Return the orders that wait for the link, by number."""
+        return sorted(each for lane in self._lanes for each in lane)
 
     def wait_s(self, now_s: float) -> float | None:
         """Return how long until an order may go: 0 when one may now, None when none waits."""
@@ -123,6 +123,11 @@ class Standings:
                     if len(found) > FEW:
                         return None
         return sorted(found, reverse=True)
+
+    def state(self, number: int) -> State:
+        """Return where an order stands, by what is known in memory."""
+        known = self._open.get(number)
+        return known.state if known is not None else self._closed.get(number, State.QUEUED)
 
     def counts(self, merchant: str | None) -> Counts:
         """Return how many orders of a merchant are open; with None, of all."""

@@ -243,9 +243,15 @@ class Tables:
         named = [(sha256, order_number) for sha256 in sorted(set(hashes))]
         self.connection.executemany("INSERT INTO photos VALUES (?,?)", named)
 
-    def naming(self, sha256: str) -> list[int]:
-        """Return the numbers of the orders that name a photo."""
-        found = self.connection.execute("SELECT order_number FROM photos WHERE sha256=?", (sha256,))
+    def moments(self, merchant: str, after: int, most: int) -> list[tuple[int, float]]:
+        """Return the numbers of a merchant's orders and when they were recorded, oldest first; a look only."""
+        statement = "SELECT number, recorded_wall_s FROM orders WHERE merchant=? AND number>? ORDER BY number LIMIT ?"
+        return self.connection.execute(statement, (merchant, after, most)).fetchall()
+
+    def naming(self, sha256: str, most: int) -> list[int]:
+        """Return the numbers of the newest orders that name a photo."""
+        statement = "SELECT order_number FROM photos WHERE sha256=? ORDER BY order_number DESC LIMIT ?"
+        found = self.connection.execute(statement, (sha256, most))
         return [number for (number,) in found]
 
     def remove(self, order_number: int) -> None:

@@ -146,7 +146,8 @@ class Writer:
 
     def counts(self, merchant: str | None) -> Counts:
         """Return how many orders of a merchant are open; with None, of all."""
-        return self._ledger.standings.counts(merchant) if self._ledger is not None else Counts()
+        ledger = self._ledger  # read once: the thread of the journal may take it away
+        return ledger.standings.counts(merchant) if ledger is not None else Counts()
 
     def _admit(self, requests: list[Request]) -> list[Request]:
         """Refuse new orders where the disk is nearly full; what became of others may still be written."""

@@ -110,7 +110,7 @@ class Exchange:
         """
         if self._session is None:
             raise NotDelivered(is_silent=False, reason="stopped")
-        if url.origin() != self._origin:
+        if _origin(url) != self._origin:
             raise NotDelivered(is_silent=False, reason="another origin")
         bytes_max = answer_bytes_max or self._limits.answer_bytes_max
         heard = _Heard(self._backhaul, self._peer, self._clock)
@@ -183,6 +183,14 @@ class _Heard:
 
     def nothing(self) -> None:
         self._backhaul.stalled(self._peer, self._last_s)
+
+
+def _origin(url: URL) -> URL | None:
+    """Return where an address leads; None for one without a scheme, and for one that brings credentials of its own."""
+    try:
+        return url.origin() if url.raw_user is None and url.raw_password is None else None
+    except ValueError:
+        return None
 
 
 def _length(body: bytes | AsyncIterator[bytes] | None) -> dict[str, str]:

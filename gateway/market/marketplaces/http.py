@@ -94,7 +94,7 @@ class HttpMarketplace:
         answer = await self._get(self._below(UPDATES, after=cursor), TrafficClass.INTERACTIVE)
         if self._is_not_offered(UPDATES, answer):
             return Updates((), cursor)
-        return _updates(self._good(answer).document(), cursor)
+        return await asyncio.to_thread(_updates, self._good(answer), cursor)
 
     async def catalogue(self, version: str) -> Delta:
         """Return what changed since a version; all of it for "" or one that it does not know.
@@ -179,7 +179,8 @@ class HttpMarketplace:
         return answer.status in NOT_OFFERED
 
 
-def _updates(document: object, asked: str) -> Updates:
+def _updates(answer: Answer, asked: str) -> Updates:
+    document = answer.document()
     if not isinstance(document, Mapping):
         raise _unreadable()
     entries, cursor = document.get("receipts"), document.get("cursor")

@@ -106,6 +106,7 @@ class VendureMarketplace:
         entries = at(reply.data, "orders", "items")
         if reply.errors or not isinstance(entries, list):
             raise NotDelivered(is_silent=False, reason="shop not set up")
+        entries = entries[:_UPDATES_A_PAGE]  # whatever the shop sends, no more than was asked for
         receipts = tuple(word for entry in entries if (word := _word(entry)) is not None)
         if len(entries) >= _UPDATES_A_PAGE:
             return Updates(receipts, f"{after} {skip + len(entries) - _OVERLAP_ORDERS}", is_all=False)
@@ -133,7 +134,8 @@ class VendureMarketplace:
                 articles.setdefault(article.sku, article)
             skip += _ARTICLES_A_PAGE
         is_known = version != "" and version == self._version
-        found = delta(self._articles if is_known else {}, version if is_known else "", articles, shop)
+        before, base = (self._articles, version) if is_known else ({}, "")
+        found = await asyncio.to_thread(delta, before, base, articles, shop)
         self._version, self._articles = found.version, articles
         return found
 
@@ -161,7 +163,7 @@ class VendureMarketplace:
         total = whole(at(reply.data, "productVariants", "totalItems"))
         if reply.errors or shop is None or total is None or not isinstance(entries, list):
             raise NotDelivered(is_silent=False, reason="shop not set up")
-        page = [read_article(each, shop, self._unit) for each in entries]
+        page = [read_article(each, shop, self._unit) for each in entries[:_ARTICLES_A_PAGE]]
         return shop, total, [article for article in page if article is not None]
 
 

@@ -5,6 +5,7 @@ session token is asked for, and asked for anew once it is refused. What the shop
 fault: it ends the delivery and counts against none.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -89,7 +90,7 @@ class AdminApi:
             raise NotDelivered(is_silent=False, reason="shop not set up")
         if not answer.is_success:
             raise self._exchange.failure(answer)
-        reply = read_reply(answer.document(), _date(answer))
+        reply = read_reply(await asyncio.to_thread(answer.document), _date(answer))
         if reply is None:
             raise NotDelivered(is_silent=False, reason="answer unreadable")
         token = answer.fields.get(_SESSION, "")

@@ -7,10 +7,12 @@ variation would be a request of its own. It can still be ordered by its SKU.
 Source: WooCommerce REST API v3, "List all products": `modified_after`, `dates_are_gmt`.
 """
 
+import asyncio
 import re
+from collections.abc import AsyncIterator, Iterable
 
 from gateway.market.catalogue.articles import ARTICLES_MAX
-from gateway.market.catalogue.model import Delta
+from gateway.market.catalogue.model import Article, Delta
 from gateway.market.marketplaces import woo_shelf
 from gateway.market.marketplaces.woo_orders import second_before
 from gateway.market.marketplaces.woo_shop import PAGE_ENTRIES, WooShop
@@ -33,24 +35,29 @@ async def fetch(shop: WooShop, version: str, wall_s: float, currency: str, *, pr
         version, stamp, whole_day = "", NEVER, today
     else:
         stamp, whole_day = match[1], int(match[2])
-    entries = await _entries(shop, second_before(stamp) if version else "")
-    found = [article for entry in entries if (article := woo_shelf.article(entry, currency, shop.origin)) is not None]
-    articles = {article.sku: article for article in found}
-    gone = {sku for entry in entries if (sku := woo_shelf.sku_of(entry))} - set(articles) if version else set()
-    newest = max([stamp, *map(_modified, entries)])
-    return Delta(
-        f"{newest}/{whole_day}", version, currency, tuple(articles.values()), tuple(sorted(gone)), prices_include_tax
-    )
+    articles: dict[str, Article] = {}
+    told: set[str] = set()
+    newest = stamp
+    async for page in _pages(shop, second_before(stamp) if version else ""):
+        found = await asyncio.to_thread(_articles, page, currency, shop.origin)
+        articles |= {article.sku: article for article in found}
+        told |= {sku for entry in page if (sku := woo_shelf.sku_of(entry))}
+        newest = max([newest, *map(_modified, page)])
+    gone = sorted(told - set(articles)) if version else []
+    return Delta(f"{newest}/{whole_day}", version, currency, tuple(articles.values()), tuple(gone), prices_include_tax)
 
 
-async def _entries(shop: WooShop, modified_after: str) -> list[object]:
-    entries: list[object] = []
+async def _pages(shop: WooShop, modified_after: str) -> AsyncIterator[list[object]]:
+    """Yield the shop's products page by page; what else stands in a page is kept no longer than the page."""
     for page in range(1, ARTICLES_MAX // PAGE_ENTRIES + 1):
         found = await shop.articles(modified_after, page)
-        entries += found
+        yield found
         if len(found) < PAGE_ENTRIES:
-            break
-    return entries
+            return
+
+
+def _articles(entries: Iterable[object], currency: str, origin: str) -> list[Article]:
+    return [found for entry in entries if (found := woo_shelf.article(entry, currency, origin)) is not None]
 
 
 def _modified(entry: object) -> str:

@@ -7,6 +7,7 @@ Source: WooCommerce REST API v3 (8.0 or later), "Authentication over HTTPS", "Or
 REST API, `_fields`. No real shop was asked: the tests hold this to a contract written down from those pages.
 """
 
+import asyncio
 import base64
 import re
 from collections.abc import Mapping
@@ -68,7 +69,7 @@ class WooShop:
     async def currency(self) -> str:
         """Return the shop's currency."""
         answer = await self._get("data/currencies/current", {"_fields": "code"}, TrafficClass.INTERACTIVE)
-        document = answer.document()
+        document = await asyncio.to_thread(answer.document)
         code = document.get("code") if isinstance(document, dict) else None
         if not isinstance(code, str) or not _CURRENCY.fullmatch(code):
             raise NotDelivered(is_silent=False, reason="answer unreadable")
@@ -91,14 +92,15 @@ class WooShop:
 
     async def order(self, number: int) -> object:
         """Return an order with its lines."""
-        return (await self._get(f"orders/{number}", _ours(_LINE_FIELDS), TrafficClass.INTERACTIVE)).document()
+        answer = await self._get(f"orders/{number}", _ours(_LINE_FIELDS), TrafficClass.INTERACTIVE)
+        return await asyncio.to_thread(answer.document)
 
     async def create(self, fields: Mapping[str, object]) -> int | Refused:
         """Make an order; return its number at the shop."""
         answer = await self._write("POST", "orders", fields)
         if isinstance(answer, Refused):
             return answer
-        document = answer.document()
+        document = await asyncio.to_thread(answer.document)
         number = document.get("id") if isinstance(document, dict) else None
         if type(number) is not int:
             raise NotDelivered(is_silent=False, reason="answer unreadable")
@@ -132,10 +134,11 @@ class WooShop:
         return await self._list("products", {**query, "_fields": _ARTICLE_FIELDS}, TrafficClass.BULK)
 
     async def _list(self, path: str, query: Mapping[str, str], traffic_class: TrafficClass) -> list[object]:
-        entries = (await self._get(path, query, traffic_class)).document()
+        answer = await self._get(path, query, traffic_class)
+        entries = await asyncio.to_thread(answer.document)
         if not isinstance(entries, list):
             raise NotDelivered(is_silent=False, reason="answer unreadable")
-        return entries
+        return entries[:PAGE_ENTRIES]  # whatever the shop sends, no more than was asked for
 
     async def _get(self, path: str, query: Mapping[str, str], traffic_class: TrafficClass) -> Answer:
         answer = await self._exchange.ask(
@@ -150,7 +153,7 @@ class WooShop:
         address = self._address(path, {"_fields": "id"})
         answer = await self._exchange.ask(method, address, canonical(fields), fields=head)
         if answer.status == 400:
-            document = answer.document()
+            document = await asyncio.to_thread(answer.document)
             return Refused(for_people(document.get("message")) if isinstance(document, dict) else "")
         if not answer.is_success:
             raise self._failure(answer)

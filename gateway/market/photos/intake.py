@@ -91,7 +91,7 @@ def routes(photos: Photos, merchant_of: MerchantOf) -> list[web.RouteDef]:
         stretch = stretch_of(
             request.headers.get(hdrs.CONTENT_RANGE), request.content_length, photos.limits.photo_bytes_max
         )
-        pieces = _pieces(request, photos.limits.silence_s)
+        pieces = _pieces(request, photos.limits.silence_s, photos.limits.upload_s)
         photo, is_new = await photos.receive(merchant, sha256, stretch, pieces)
         if not photo.is_whole:
             return web.Response(status=204, headers=_progress(photo))
@@ -136,15 +136,17 @@ async def _told(photos: Photos, photo: Photo) -> dict[str, object]:
     return {"sha256": photo.sha256, "size_bytes": photo.size_bytes, "type": await photos.kind(photo)}
 
 
-async def _pieces(request: web.Request, silence_s: float) -> AsyncIterator[bytes]:
+async def _pieces(request: web.Request, silence_s: float, whole_s: float) -> AsyncIterator[bytes]:
     """Yield the body in pieces that are worth a write each; what came before a cut or a silence is yielded too.
 
-    Raises: Stalled, ConnectionError when the phone is gone.
+    Raises: Stalled, also when it comes drop by drop; ConnectionError when the phone is gone.
     """
     gathered = bytearray()
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + whole_s
     while True:
         try:
-            async with asyncio.timeout(silence_s):
+            async with asyncio.timeout_at(min(loop.time() + silence_s, until_s)):
                 piece = await request.content.readany()
         except TimeoutError as exc:
             if gathered:

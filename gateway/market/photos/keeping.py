@@ -24,6 +24,10 @@ class PhotoLimits:
     total_bytes_max: int = 512_000_000
     free_bytes_min: int = 128_000_000  # of the disk: photos are refused long before orders are
     uploads_max: int = 16  # at once; each holds some 128 KB
+    merchant_uploads_max: int = 6  # of them; a cut connection counts until it was silent for long enough
+    upload_s: float = 900.0  # of one request: 8 MB at 80 kbit/s take 800 s; the next goes on where it ended
+    shrinks_max: int = 16  # photos that wait to be made smaller; the others stay as they came
+    merchant_shrinks_max: int = 4
     silence_s: float = 30.0  # over the village's Wi-Fi
     part_s: float = 3 * DAY_S  # a part that nobody goes on with
     kept_s: float = 7 * DAY_S  # after it was sent

@@ -5,6 +5,7 @@ the other's. An order names photos by hash and never waits for one; it may be re
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -72,7 +73,9 @@ class Photos:
         )
         self._shrinker = shrinker or Shrinker()
         self._uploads: dict[str, object] = {}  # who writes a photo now: the newest
-        self._arriving = 0
+        self._arriving_of: Counter[str] = Counter()  # uploads by merchant
+        self._shrinking: Counter[str] = Counter()  # photos by merchant that are made smaller, or wait for it
+        self._shrinks = asyncio.Lock()
 
     async def start(self) -> None:
         """Know again what is there; from now on photos are taken.
@@ -113,6 +116,10 @@ class Photos:
             failures_in_a_row=self._sender.failures_in_a_row if self._sender else 0,
         )
 
+    @property
+    def _arriving(self) -> int:
+        return self._arriving_of.total()
+
     async def find(self, merchant: str, sha256: str) -> Photo | None:
         """Return a merchant's photo, or what there is of it."""
 
@@ -141,9 +148,9 @@ class Photos:
         photo = await self._store.ask(lambda shelf: _begun(shelf, merchant, sha256, stretch))
         if photo.is_whole:
             return photo, False
-        if self._arriving >= self.limits.uploads_max:
+        if not _has_place(self._arriving_of, merchant, self.limits.merchant_uploads_max, self.limits.uploads_max):
             raise too_busy()
-        self._arriving += 1
+        self._arriving_of[merchant] += 1
         turn = self._uploads[photo.name] = object()
         try:
             await self._write(photo.name, turn, stretch, pieces)
@@ -153,7 +160,7 @@ class Photos:
                 await self._store.ask(lambda shelf: shelf.settle(photo.name))
             raise
         finally:
-            self._arriving -= 1
+            _leave(self._arriving_of, merchant)
             if self._uploads.get(photo.name) is turn:
                 del self._uploads[photo.name]
         if settled.is_whole:
@@ -179,8 +186,7 @@ class Photos:
         photo = next((each for each in photos if (each.merchant, each.sha256) == (merchant, sha256)), None)
         if photo is None or not photo.is_whole:
             return None
-        content = b"".join([piece async for piece in self._store.pieces(photo.name)])
-        made = await self._shrinker.smaller(content)
+        made = await self._made_smaller(merchant, photo.name)
         if made is None:
             return None
         try:
@@ -258,6 +264,19 @@ class Photos:
             except Exception as exc:  # noqa: BLE001 - what could not be removed now is removed later
                 _log.warning("photos.not_tidied", error=type(exc).__name__)
 
+    async def _made_smaller(self, merchant: str, name: str) -> bytes | None:
+        """Return a photo made smaller; None where it cannot be, or too many wait. Who waits holds none in memory."""
+        limits = self.limits
+        if not _has_place(self._shrinking, merchant, limits.merchant_shrinks_max, limits.shrinks_max):
+            return None
+        self._shrinking[merchant] += 1
+        try:
+            async with self._shrinks:
+                content = b"".join([piece async for piece in self._store.pieces(name)])
+                return await self._shrinker.smaller(content)
+        finally:
+            _leave(self._shrinking, merchant)
+
     async def _write(self, name: str, turn: object, stretch: Stretch, pieces: AsyncIterator[bytes]) -> None:
         at, end = stretch.first, stretch.first + stretch.length_bytes
         async for piece in pieces:
@@ -267,6 +286,17 @@ class Photos:
                 raise BadRequest
             await self._store.ask(partial(Shelf.write, name=name, at=at, content=piece))
             at += len(piece)
+
+
+def _has_place(busy: Counter[str], merchant: str, own_max: int, all_max: int) -> bool:
+    """Say whether one more of a merchant may begin: none takes the places of all."""
+    return busy[merchant] < own_max and busy.total() < all_max
+
+
+def _leave(busy: Counter[str], merchant: str) -> None:
+    busy[merchant] -= 1
+    if not busy[merchant]:
+        del busy[merchant]
 
 
 def _begun(shelf: Shelf, merchant: str, sha256: str, stretch: Stretch) -> Photo:

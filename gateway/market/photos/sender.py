@@ -25,6 +25,7 @@ from gateway.market.photos.keeping import Naming, Photo, PhotoLimits, Standing, 
 from gateway.market.photos.store import Store
 
 ASK_MAX = 500  # photos that the journal is asked about at once
+PUTS_MAX = 16  # of one photo at once: a far side that takes a byte of each would have them all sent again for ever
 _log = structlog.get_logger("market.photos")
 
 
@@ -108,6 +109,7 @@ class Sender:
 
     async def _step(self) -> None:
         """Send one photo, or wait until there may be one."""
+        self._woken.clear()  # from here on a new order is one more reason to look
         photo = None if self._backhaul.is_down else await self._next()
         if photo is None:
             await self._wait(self._idle_s())
@@ -138,6 +140,7 @@ class Sender:
         if not await self._store.ask(lambda shelf: shelf.is_sound(name)):
             return
         offset = await self._marketplace.photo_offset(photo.sha256, size_bytes)
+        puts = 0
         while offset != size_bytes:
             if not 0 <= offset < size_bytes:
                 raise NotDelivered(is_silent=False, reason="offset impossible", is_refusal=True)
@@ -145,7 +148,8 @@ class Sender:
             after = await self._marketplace.put_photo(
                 photo.sha256, self._store.pieces(name, offset), offset, size_bytes
             )
-            if after <= offset:
+            puts += 1
+            if after <= offset or (puts == PUTS_MAX and after != size_bytes):
                 raise NotDelivered(is_silent=False, reason="no progress", is_refusal=True)
             offset = after
         await self._store.ask(lambda shelf: shelf.mark(name, Standing.SENT))
@@ -183,6 +187,7 @@ class Sender:
             await asyncio.sleep(min(max(asked_s, own_s), self._limits.retry_s_max))
         else:
             await asyncio.sleep(min(self._limits.retry_s_min, own_s))
+            self._woken.clear()
             await self._wait(max(own_s - self._limits.retry_s_min, 0.0))
 
     def _pause_s(self, failures: int) -> float:
@@ -196,7 +201,6 @@ class Sender:
         return min([self._limits.look_s, *(max(each, 0.01) for each in pauses_s)])
 
     async def _wait(self, most_s: float) -> None:
-        self._woken.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(most_s):
                 await self._woken.wait()

@@ -3,18 +3,19 @@
 import hashlib
 from collections.abc import Sequence
 
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
 from gateway.market.bundle import FORM, BundleWriter
-from gateway.market.bundle_seal import new_pair, read_secret
 from gateway.market.order import content_hash
-from gateway.market.receipts import ReceiptKey, trusted_keys
+from gateway.market.receipts import ReceiptKey, as_text, trusted_keys
 from gateway.market.records import StoredOrder
 from tests.unit.market.orders import an_order
 
 BOX = ReceiptKey("SMT", bytes(range(32)))
 STRANGER = ReceiptKey("SMT", bytes(range(2, 34)))
 TRUSTED = trusted_keys([BOX.public])
-_SECRET, RECIPIENT = new_pair()
-SECRET = read_secret(_SECRET)
+SECRET = bytes(range(100, 132))
+RECIPIENT = as_text(X25519PrivateKey.from_private_bytes(SECRET).public_key().public_bytes_raw())
 
 
 def stored(note: str = "Por la tarde", revision: int = 1, is_cancelled: bool = False) -> StoredOrder:

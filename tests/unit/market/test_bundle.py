@@ -150,7 +150,7 @@ def test_a_trusted_box_cannot_speak_with_the_key_of_another_one() -> None:
         read_bundle(io.BytesIO(signed(body, len(ORDERS), other)), keys)
 
 
-@pytest.mark.parametrize("secret", [None, bytes(range(32)), read_secret(new_pair()[0])])
+@pytest.mark.parametrize("secret", [None, bytes(range(32)), bytes(range(1, 33))])
 def test_a_sealed_bundle_opens_for_its_recipient_alone(secret: bytes | None) -> None:
     assert "sealed" in str(refused(SEALED, secret))
 
