@@ -12,13 +12,8 @@ from gateway.market.backoff import Patience
 from gateway.market.catalogue.file import load_catalogue
 from gateway.market.catalogue.storefront import CatalogueLimits
 from gateway.market.marketplaces.exchange import DeliveryLimits
-from gateway.market.marketplaces.files import FileMarketplace
 from gateway.market.marketplaces.http import HttpMarketplace
 from gateway.market.marketplaces.port import Marketplace
-from gateway.market.marketplaces.vendure import VendureMarketplace
-from gateway.market.marketplaces.vendure_api import Credentials
-from gateway.market.marketplaces.vendure_orders import ShopWays
-from gateway.market.marketplaces.woocommerce import ORDERS_AT_ONCE, WooCommerceMarketplace
 from gateway.market.photos.keeping import PhotoLimits
 from gateway.market.room import MarketLimits, MarketRoom
 from gateway.settings import Settings, secret
@@ -53,12 +48,18 @@ def market_room(
 
 def _marketplace(settings: Settings, market: Market, dialer: Dialer, clock: Clock, backhaul: Backhaul) -> Marketplace:
     if market.kind == "file":
+        from gateway.market.marketplaces.files import FileMarketplace
+
         return FileMarketplace(market.folder or Path(), clock=clock)
     url, token = market.marketplace or "", secret(market.token, market.token_file)
     limits = DeliveryLimits(settings.backhaul.connect_s, settings.backhaul.silence_s)
     name, _, word = (token or "").partition(":")
     match market.kind:
         case "vendure":
+            from gateway.market.marketplaces.vendure import VendureMarketplace
+            from gateway.market.marketplaces.vendure_api import Credentials
+            from gateway.market.marketplaces.vendure_orders import ShopWays
+
             shop, secret_word = market.vendure, token or ""
             credentials = Credentials(user=shop.user, password=secret_word) if shop.user else Credentials(secret_word)
             ways = ShopWays(shop.shipping_method, shop.country, has_units=shop.has_units)
@@ -73,6 +74,8 @@ def _marketplace(settings: Settings, market: Market, dialer: Dialer, clock: Cloc
                 limits=limits,
             )
         case "woocommerce":
+            from gateway.market.marketplaces.woocommerce import WooCommerceMarketplace
+
             return WooCommerceMarketplace(
                 url, key=name, secret=word, dialer=dialer, backhaul=backhaul, clock=clock, limits=limits
             )
@@ -92,9 +95,13 @@ def _marketplace(settings: Settings, market: Market, dialer: Dialer, clock: Cloc
 
 
 def _limits(market: Market) -> MarketLimits:
-    at_once = {"woocommerce": ORDERS_AT_ONCE}.get(market.kind, market.batch_orders_max)
+    at_once = market.batch_orders_max
+    if market.kind == "woocommerce":
+        from gateway.market.marketplaces.woocommerce import ORDERS_AT_ONCE
+
+        at_once = min(at_once, ORDERS_AT_ONCE)
     return MarketLimits(
-        batch_orders_max=min(market.batch_orders_max, at_once),
+        batch_orders_max=at_once,
         retry_s_max=market.retry_s_max,
         patience=Patience(market.refusals_max),
         updates_s=market.updates_s,
