@@ -122,6 +122,7 @@ async def test_every_page_can_be_read_reached_and_pressed(
     found: dict[str, list[str]] = {}
 
     async def look(name: str) -> None:
+        await page.wait_for_function("document.readyState === 'complete'")  # with its style
         found[name] = await page.evaluate(FAULTS_JS)
 
     for path in ("/", "/entrar", "/entrar/ABCD", "/preparar", "/consulta/n-token"):
