@@ -1,7 +1,6 @@
 """What becomes of an order after it arrived is asked of the marketplace from time to time, from a cursor on.
 
-A question costs a few hundred bytes, so it is asked seldom, sooner while orders wait at the far side, and at once when
-the link is back or somebody asks.
+A question costs a few hundred bytes, so it is asked seldom, and at once when the link is back or somebody asks.
 """
 
 import asyncio
@@ -11,6 +10,7 @@ from random import Random
 import structlog
 
 from gateway.backhaul.link import Backhaul
+from gateway.backhaul.sensing.state import LinkState
 from gateway.market.backoff import pause_s
 from gateway.market.journal.journal import Journal
 from gateway.market.marketplaces.port import NotDelivered, TellsUpdates, Updates
@@ -40,11 +40,24 @@ class Following:
 
     async def run(self) -> None:
         """Ask from time to time, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch_link(), name="updates link")
+            tasks.create_task(self._ask_for_ever(), name="updates")
+
+    async def _watch_link(self) -> None:
+        was_down = False
+        async for status in self._backhaul.changes():
+            is_down = status.state is LinkState.DOWN
+            if was_down and not is_down:
+                self.wake()
+            was_down = is_down
+
+    async def _ask_for_ever(self) -> None:
         failures = 0
         while True:
+            self._woken.clear()
             failures = 0 if await self._visit() else failures + 1
             pause = pause_s(1 + failures, self._random.random(), least_s=self._every_s, most_s=12 * self._every_s)
-            self._woken.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._woken.wait()
