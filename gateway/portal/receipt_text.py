@@ -11,6 +11,7 @@ from gateway.portal.order_words import METHODS, in_words
 
 COLUMNS = 32  # of 58 mm paper in a printer's first font
 _RULE = "-" * COLUMNS
+_CHECK, _FOR, _OPERATION = N_("Check code"), N_("For"), N_("Number of the operation")
 
 
 def receipt_text(view: OrderView, figures: Formats, say: Callable[[str], str]) -> str:
@@ -20,13 +21,13 @@ def receipt_text(view: OrderView, figures: Formats, say: Callable[[str], str]) -
         total = figures.money(view.total_minor, view.currency)
         lines += [*_body(view.order, figures, say), *_sides(say(N_("Total")), total)]
         lines += [*_taxes(view.order, figures, say), _RULE, *_end(view.order, say)]
-    lines += [say(in_words(view).name), f"{say(N_('Check code'))}: {view.hash[:16]}"]
+    lines += [say(in_words(view).name), f"{say(_CHECK)}: {view.hash[:16]}"]
     wrapped = [part for line in lines for part in (textwrap.wrap(line, COLUMNS) if len(line) > COLUMNS else [line])]
     return "\n".join(wrapped).replace("\xa0", " ").replace("\u202f", " ") + "\n"
 
 
 def _body(order: Order, figures: Formats, say: Callable[[str], str]) -> Iterator[str]:
-    yield f"{say(N_('For'))}: {order.buyer.name}"
+    yield f"{say(_FOR)}: {order.buyer.name}"
     yield order.buyer.phone
     if order.buyer.address:
         yield from order.buyer.address.splitlines()
@@ -49,7 +50,7 @@ def _taxes(order: Order, figures: Formats, say: Callable[[str], str]) -> Iterato
 def _end(order: Order, say: Callable[[str], str]) -> Iterator[str]:
     yield say(METHODS[order.payment.method])
     if order.payment.reference:
-        yield f"{say(N_('Number of the operation'))}: {order.payment.reference}"
+        yield f"{say(_OPERATION)}: {order.payment.reference}"
     if order.note:
         yield from order.note.splitlines()
     yield _RULE
