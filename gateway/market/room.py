@@ -136,21 +136,9 @@ class MarketRoom:
             limits=limits.photos,
             random=random,
         )
-        self._drain: Drain | None = None
-        self._following: Following | None = None
-        if marketplace is not None:
-            self._drain = Drain(
-                self._journal,
-                marketplace,
-                backhaul,
-                box_name=box_name,
-                clock=clock,
-                limits=limits,
-                random=random,
-                settled=self.photos.wake,
-            )
-        if (telling := _telling(marketplace)) is not None:
-            self._following = Following(self._journal, telling, backhaul, every_s=limits.updates_s, random=random)
+        self._drain = self._drain_to(marketplace, backhaul, random) if marketplace is not None else None
+        telling = _telling(marketplace)
+        self._following = self._follow(telling, backhaul, random) if telling is not None else None
         self._recorded = 0
 
     async def start(self) -> None:
@@ -347,6 +335,21 @@ class MarketRoom:
     def _wake(self) -> None:
         if self._drain is not None:
             self._drain.wake()
+
+    def _drain_to(self, marketplace: Marketplace, backhaul: Backhaul, random: Random) -> Drain:
+        return Drain(
+            self._journal,
+            marketplace,
+            backhaul,
+            box_name=self._box_name,
+            clock=self._clock,
+            limits=self._limits,
+            random=random,
+            settled=self.photos.wake,
+        )
+
+    def _follow(self, marketplace: TellsUpdates, backhaul: Backhaul, random: Random) -> Following:
+        return Following(self._journal, marketplace, backhaul, every_s=self._limits.updates_s, random=random)
 
     async def _wake_when_known(self) -> None:
         await self._journal.known()
