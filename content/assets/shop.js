@@ -242,12 +242,16 @@ const Shop = (() => {
     return el("p", { textContent: say(contact === "away" ? "away" : "never") });
   }
 
+  let shown = "";
   async function show() {
     const orders = await Outbox.list("orders");
     const sent = (await Outbox.list("sent")).filter((each) => !location.pathname.includes(each.id)); // its own page tells
     waiting = orders.length;
     document.cookie = `${WAITS}; path=/; samesite=strict; max-age=${orders.length ? 34_560_000 : 0}`;
     if (!phone || !(orders.length || sent.length)) return void (bar.hidden = true);
+    const now = JSON.stringify([orders, sent, contact]);
+    if (now === shown && !bar.hidden) return; // a button that was pressed once stays as it is
+    shown = now;
     const arrived = sent.filter((each) => each.settled).length;
     const kept = orders.length === 1 ? say("one") : say("many", { count: orders.length });
     const said = orders.length ? kept : say("sent", { count: sent.length, arrived });
@@ -273,6 +277,7 @@ const Shop = (() => {
   }
 
   function alarm(text) {
+    shown = "";
     bar.hidden = false;
     bar.className = "notice bad";
     headline.className = "";
