@@ -3,7 +3,8 @@
 A field's `description` says what is allowed and its first example shows it: both are what a technician reads when the
 value is wrong, so the words stand in one place. Paths are relative to the file they stand in.
 `gateway.settings_types` says how a value is read, `gateway.settings_web` what there is to set of pages,
-`gateway.settings_link` of the link, and `gateway.settings_file` reads the file and finds its faults.
+`gateway.settings_link` of the link, `gateway.settings_market` of orders, `gateway.settings_clinic` of consultations, and
+`gateway.settings_file` reads the file and finds its faults.
 """
 
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from pydantic import Field
 
 from gateway.errors import N_, CannotStart
+from gateway.settings_clinic import Clinic
 from gateway.settings_link import (
     Account,
     Allowance,
@@ -114,38 +116,6 @@ class Portal(Section):
         le=2_592_000,  # a shop's day, opened once in the morning
         description=N_("seconds until an unused sign-in ends, 300 to 2592000"),
         examples=[43_200],
-    )
-
-
-class Clinic(Section):
-    """Consultations by video."""
-
-    door: Listen = Field(
-        default=Address("0.0.0.0", 8444),
-        description=N_("an address and a port, where the far party's browser comes in"),
-        examples=["0.0.0.0:8444"],
-    )
-    door_url: HttpUrl | None = Field(
-        default=None,
-        description=N_("the address of the door as the doctor's browser sees it"),
-        examples=["https://tambo.example.org:8444"],
-    )
-    link_s: Whole = Field(
-        default=7_200,
-        ge=60,
-        le=604_800,
-        description=N_("seconds until a consultation's links expire, 60 to 604800"),
-        examples=[7_200],
-    )
-    video_bps_max: Whole = Field(
-        default=700_000,
-        ge=30_000,
-        le=10_000_000,
-        description=N_("the most one picture may take in bits per second, 30000 to 10000000"),
-        examples=[700_000],
-    )
-    calls_max: Whole = Field(
-        default=4, ge=1, le=100, description=N_("how many consultations may run at once, 1 to 100"), examples=[4]
     )
 
 

@@ -14,7 +14,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from gateway.errors import N_, CannotStart
-from gateway.settings import Admin, Clinic, Portal, Settings
+from gateway.settings import Admin, Portal, Settings
+from gateway.settings_clinic import Clinic
 from gateway.settings_link import Backhaul, Probe, Sharing
 from gateway.settings_market import Market
 from gateway.settings_web import Cache

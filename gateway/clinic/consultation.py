@@ -25,10 +25,10 @@ from gateway.clinic.allocation import (
     choose_voice,
 )
 from gateway.clinic.invitation import Role
-from gateway.clinic.leg import LegStatistics
+from gateway.clinic.media.leg import LegStatistics
 from gateway.clinic.messages import AGAIN, RENEW, LinkShown, Plan, State, answer, bye, outlook, state
 from gateway.clinic.peer import DirectPath, MediaPath, NoWayError, Peer
-from gateway.clinic.sdp import Offer
+from gateway.clinic.media.sdp import Offer
 from gateway.clinic.signalling import Socket
 from gateway.clock import Clock
 from gateway.errors import NoCapacity

@@ -16,9 +16,9 @@ from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationEr
 
 from gateway.backhaul.dialer import Endpoint
 from gateway.clinic.allocation import Voice
-from gateway.clinic.forwarding import gather_ipv4_only, open_connection
-from gateway.clinic.leg import Ear, Leg
-from gateway.clinic.sdp import CANDIDATES_MAX, Offer, usable_candidates, write_answer, write_offer
+from gateway.clinic.media.forwarding import gather_ipv4_only, open_connection
+from gateway.clinic.media.leg import Ear, Leg
+from gateway.clinic.media.sdp import CANDIDATES_MAX, Offer, usable_candidates, write_answer, write_offer
 from gateway.clock import Clock
 from gateway.errors import N_, BadRequest, LocalError
 

@@ -13,12 +13,12 @@ from aiohttp import web
 
 from gateway.backhaul.link import Backhaul
 from gateway.clinic.consultation import Consultation
-from gateway.clinic.forwarding import outlive_outages
+from gateway.clinic.media.forwarding import outlive_outages
 from gateway.clinic.invitation import Expired, Invitation, read
-from gateway.clinic.leg import LegStatistics
+from gateway.clinic.media.leg import LegStatistics
 from gateway.clinic.messages import Answered, Heard, Left, Offered, Resumed
 from gateway.clinic.peer import MediaPath, Peer
-from gateway.clinic.sdp import read_offer
+from gateway.clinic.media.sdp import read_offer
 from gateway.clinic.signalling import Socket, SocketLimits, check_origin
 from gateway.clock import Clock
 from gateway.errors import N_, NoCapacity

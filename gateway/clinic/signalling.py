@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from gateway.clinic.messages import PING, Heard, Left, Message, read_message, refused
-from gateway.clinic.streams import Allowance
+from gateway.clinic.media.streams import Allowance
 from gateway.clock import Clock
 from gateway.errors import N_, BadRequest, GatewayError, NotAllowed, TooMany
 from gateway.languages import negotiate, translate

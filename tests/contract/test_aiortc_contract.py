@@ -36,7 +36,7 @@ from gateway.backhaul.link import Backhaul
 from gateway.backhaul.shaping.marks import DSCP, PRIORITY
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.backhaul.sharing.shares import Capacity
-from gateway.clinic.forwarding import (
+from gateway.clinic.media.forwarding import (
     CONSENT_FAILURES,
     gather_ipv4_only,
     open_connection,

@@ -23,7 +23,7 @@ from gateway.clinic.consultation import (
     Consultation,
 )
 from gateway.clinic.invitation import Role
-from gateway.clinic.leg import LegStatistics
+from gateway.clinic.media.leg import LegStatistics
 from gateway.clinic.peer import DirectPath
 from gateway.clinic.room import ClinicLimits, ClinicRoom
 from gateway.clock import Clock

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.backhaul.sensing.delay import Queueing
 from gateway.backhaul.sensing.samples import DelaySample, Sees
-from gateway.clinic.instrument import (
+from gateway.clinic.media.instrument import (
     DELAY_S_MAX,
     LEAP_S,
     SAMPLES_PER_S_MAX,
@@ -22,7 +22,7 @@ from gateway.clinic.instrument import (
     SenderClock,
     sent_at,
 )
-from gateway.clinic.streams import GAP_MAX, read_header
+from gateway.clinic.media.streams import GAP_MAX, read_header
 
 PACKET_S = 0.02
 STAMP_ID = 2

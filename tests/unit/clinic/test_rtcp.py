@@ -7,7 +7,7 @@ from aiortc import rtp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.clinic.forwarding import (
+from gateway.clinic.media.forwarding import (
     BitrateEstimated,
     KeyframeWanted,
     PacketsMissed,
@@ -20,7 +20,7 @@ from gateway.clinic.forwarding import (
     write_remb,
     write_sender_report,
 )
-from gateway.clinic.streams import Reception
+from gateway.clinic.media.streams import Reception
 
 
 def test_what_we_write_is_what_we_read() -> None:

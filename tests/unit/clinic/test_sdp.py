@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.clinic.allocation import SPARSE
-from gateway.clinic.sdp import (
+from gateway.clinic.media.sdp import (
     CANDIDATES_MAX,
     OFFER_CHARS_MAX,
     Offer,

@@ -5,7 +5,7 @@ import struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.clinic.streams import (
+from gateway.clinic.media.streams import (
     HISTORY_BYTES_MAX,
     NACKS_PER_S_MAX,
     RESENDS_MAX,

@@ -20,7 +20,7 @@ import aioice.ice
 import pylibsrtp
 from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCRtpTransceiver, rtp
 
-from gateway.clinic.streams import Reception
+from gateway.clinic.media.streams import Reception
 
 CONSENT_FAILURES = 60  # aioice's 6 end a call after an outage of 30 s; 60 were seen to outlive 45 s (2026-11)
 SEND_BUFFER_BYTES_MAX = 65_536  # a Wi-Fi that takes nothing: media that waits longer is too late

@@ -12,7 +12,7 @@ from typing import Protocol, assert_never
 from aiortc import RTCRtpTransceiver
 
 from gateway.backhaul.sensing.samples import DelaySample, Way
-from gateway.clinic.forwarding import (
+from gateway.clinic.media.forwarding import (
     BitrateEstimated,
     Feedback,
     KeyframeWanted,
@@ -27,9 +27,9 @@ from gateway.clinic.forwarding import (
     write_remb,
     write_sender_report,
 )
-from gateway.clinic.instrument import Instrument
-from gateway.clinic.sdp import Offer
-from gateway.clinic.streams import GAP_MAX, History, Incoming, KeyframeRequests, Outgoing, read_header
+from gateway.clinic.media.instrument import Instrument
+from gateway.clinic.media.sdp import Offer
+from gateway.clinic.media.streams import GAP_MAX, History, Incoming, KeyframeRequests, Outgoing, read_header
 from gateway.clock import Clock
 
 CLOCK_RATES = {"audio": 48_000, "video": 90_000}  # RFC 7587 §4.1, RFC 7741 §4.1

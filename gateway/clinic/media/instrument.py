@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from gateway.backhaul.sensing.samples import DelaySample, Sees
-from gateway.clinic.streams import GAP_MAX, HEADER_BYTES, ONE_BYTE, Allowance, Header
+from gateway.clinic.media.streams import GAP_MAX, HEADER_BYTES, ONE_BYTE, Allowance, Header
 
 STAMP_HZ = 1 << 18
 STAMPS = 1 << 24

@@ -1,0 +1,1 @@
+"""Media, forwarded and never decoded, in a process of its own."""
