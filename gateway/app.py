@@ -5,7 +5,6 @@ the rooms, and the link last.
 """
 
 import asyncio
-import secrets
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack
@@ -19,6 +18,7 @@ from aiohttp import web
 from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 from aiohttp.typedefs import Middleware
 
+from gateway.app_clinic import ClinicParts, clinic_parts
 from gateway.app_link import LinkParts, shared_secret, standing_around
 from gateway.app_market import market_room
 from gateway.backhaul.dialer import Dialer, OpenDialer, PublicDialer
@@ -33,11 +33,10 @@ from gateway.backhaul.sharing.tenants import Bounds, Tenant
 from gateway.backhaul.ways.metered import Metered
 from gateway.backhaul.ways.ways import way_by
 from gateway.box_view import Rooms
-from gateway.clinic.invitation import Invitations, invite
 from gateway.clinic.peer import DirectPath, MediaPath
-from gateway.clinic.room import ClinicLimits, ClinicRoom
+from gateway.clinic.room import ClinicRoom
 from gateway.clock import Clock, SystemClock
-from gateway.data_folder import FORMS_KEY, INVITATION_KEY, DataFolder
+from gateway.data_folder import FORMS_KEY, DataFolder
 from gateway.errors import N_, CannotStart, WrongHost
 from gateway.listener import Limits, Listener
 from gateway.market.catalogue.file import load_catalogue
@@ -99,13 +98,12 @@ def real_world(settings: Settings) -> World:
 class Keys:
     """The box's keys, one a purpose."""
 
-    invitation: bytes
     forms: bytes
 
     @classmethod
     def of(cls, folder: DataFolder) -> Self:
         """Return the keys kept in a data folder."""
-        return cls(folder.key_for(INVITATION_KEY), folder.key_for(FORMS_KEY))
+        return cls(folder.key_for(FORMS_KEY))
 
 
 class Box:
@@ -161,11 +159,16 @@ class Box:
         if market is not None:
             await _started(running, market)
             _background(tasks, running, lasting(market.run, "market"), "market")
-        clinic = await _started(running, _clinic_room(settings, world, clock, backhaul, keys))
+        parts = await self._clinic_parts()
+        await _started(running, parts.records)
+        _background(tasks, running, lasting(parts.records.run, "records"), "records")
+        if parts.handover is not None:
+            _background(tasks, running, lasting(parts.handover.run, "handover"), "handover")
+        clinic = await _started(running, parts.room)
         _background(tasks, running, clinic.run(), "clinic")
         accounts = await asyncio.to_thread(Accounts, folder.path, clock)
         self.setup_code = await asyncio.to_thread(accounts.setup_code)
-        portal = await _started(running, self._portal(accounts, keys, pages, market, clinic))
+        portal = await _started(running, self._portal(accounts, keys, pages, market, parts))
         _background(tasks, running, lasting(portal.run, "portal"), "portal")
         self.listeners = list(self._make_listeners(portal, pages, market, clinic, around))
         running.push_async_callback(_stop_together, self.listeners)
@@ -179,27 +182,30 @@ class Box:
         running.push_async_callback(clinic.stop)
         running.callback(pages.close_tunnels)
 
+    async def _clinic_parts(self) -> ClinicParts:
+        return await asyncio.to_thread(
+            clinic_parts,
+            self._settings,
+            dialer=self._world.site_dialer,
+            media_path=self._world.media_path,
+            clock=self._clock,
+            backhaul=self.backhaul,
+            folder=self._folder,
+        )
+
     def _portal(
-        self, accounts: Accounts, keys: Keys, pages: WebRoom, market: MarketRoom | None, clinic: ClinicRoom
+        self, accounts: Accounts, keys: Keys, pages: WebRoom, market: MarketRoom | None, clinic: ClinicParts
     ) -> Portal:
         settings, clock = self._settings, self._clock
-
-        def new_invitations() -> Invitations:
-            return invite(
-                keys.invitation,
-                wall_s=clock.wall_s(),
-                link_s=settings.clinic.link_s,
-                consultation=secrets.token_urlsafe(9),
-            )
-
         return Portal(
             accounts=accounts,
             clock=clock,
             backhaul=self.backhaul,
             web=pages,
             market=market,
-            clinic=clinic,
-            invite=new_invitations,
+            clinic=clinic.room,
+            clinic_desk=clinic.desk,
+            invite=clinic.invite,
             door_url=door_url(settings),
             secret=keys.forms,
             limits=PortalLimits(
@@ -466,22 +472,6 @@ def _warm_order(warm: Warm | None) -> WarmOrder:
     if warm is None:
         return WarmOrder()  # without hours: by command alone
     return WarmOrder(warm.pages, warm.depth, warm.sitemap, warm.hours, warm.bytes_max, warm.pages_max)
-
-
-def _clinic_room(settings: Settings, world: World, clock: Clock, backhaul: Backhaul, keys: Keys) -> ClinicRoom:
-    clinic = settings.clinic
-    return ClinicRoom(
-        key=keys.invitation,
-        clock=clock,
-        backhaul=backhaul,
-        media_path=world.media_path,
-        limits=ClinicLimits(
-            link_s=clinic.link_s,
-            video_bps_max=clinic.video_bps_max,
-            calls_max=clinic.calls_max,
-            sockets_max=4 * clinic.calls_max,  # two a call, and as many for pages that wait or come back
-        ),
-    )
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:

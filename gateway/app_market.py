@@ -8,10 +8,10 @@ from gateway.backhaul.dialer import Dialer
 from gateway.backhaul.link import Backhaul
 from gateway.clock import Clock, boot_id
 from gateway.data_folder import ORDERS_KEY, PHOTOS_KEY, RECEIPTS_KEY, DataFolder
-from gateway.market.backoff import Patience
+from gateway.exchange.backoff import Patience
+from gateway.exchange.exchange import DeliveryLimits
 from gateway.market.catalogue.file import load_catalogue
 from gateway.market.catalogue.storefront import CatalogueLimits
-from gateway.market.marketplaces.exchange import DeliveryLimits
 from gateway.market.marketplaces.http import HttpMarketplace
 from gateway.market.marketplaces.port import Marketplace
 from gateway.market.photos.keeping import PhotoLimits

@@ -17,6 +17,7 @@ import typer
 
 from gateway.cli_account import account
 from gateway.cli_cache import cache
+from gateway.cli_clinic import clinic
 from gateway.cli_orders import orders
 from gateway.cli_reflect import CONFIG_HELP, KEY_FILE_HELP, LISTEN_HELP, journey, told
 from gateway.cli_shape import shaper
@@ -39,7 +40,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help=_say(N_("Tambo, a village's gateway.")),
 )
-clinic = typer.Typer(no_args_is_help=True, help=_say(N_("Consultations by video.")))
 app.add_typer(account, name="account")
 app.add_typer(account, name="user", help=_say(N_("The same as account.")))
 app.add_typer(clinic, name="clinic")

@@ -21,8 +21,8 @@ from gateway.terminal import DEFAULT_CONFIG, EXIT_FAULT, Config, language, say, 
 from gateway.units import in_bytes
 
 if TYPE_CHECKING:
+    from gateway.durable.vault import Vault
     from gateway.market.journal.backup import Copy
-    from gateway.market.journal.vault import Vault
 
 orders = typer.Typer(no_args_is_help=True, help=say(N_("The queue of merchants' orders.")))
 
@@ -225,7 +225,7 @@ def bring(
 
 @orders.command(help=say(N_("Make a recipient's key pair: the secret into a file, the other for bundle_recipient.")))
 def keygen(file: Annotated[Path, typer.Argument(help=say(N_("A file that is not there yet.")))]) -> None:
-    from gateway.market.bundle_seal import new_pair
+    from gateway.durable.recipient import new_pair
 
     secret, public = new_pair()
     write_secret(file, secret)
@@ -244,8 +244,8 @@ def _own_key(settings: Settings) -> str:
 
 
 def _journal(settings: Settings) -> "tuple[Path, Vault, Path]":
+    from gateway.durable.vault import Vault
     from gateway.market.journal.journal import FILE
-    from gateway.market.journal.vault import Vault
 
     folder = DataFolder(settings.box.data).make()
     return folder.path / "market" / FILE, Vault(folder.key_for(ORDERS_KEY)), folder.path

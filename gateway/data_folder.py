@@ -19,6 +19,8 @@ from gateway.errors import N_, CannotStart
 
 KEY_BYTES = 32
 INVITATION_KEY = "clinic invitation"  # signs consultations' links
+CLINIC_RECORDS_KEY = "clinic records"  # locks what is written of patients
+CLINIC_LOCK_KEY = "clinic lock"  # checks the PINs of devices that were left alone
 ORDERS_KEY = "market orders"  # locks what people told us with their orders
 PHOTOS_KEY = "market photos"  # locks the photos of orders
 RECEIPTS_KEY = "market receipts"  # the seed of the key that signs receipts

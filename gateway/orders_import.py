@@ -14,10 +14,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from gateway.errors import N_, BadRequest, CannotStart, GatewayError, OriginFault
+from gateway.exchange.coding import ACCEPTED, compress, decode
 from gateway.market.batch import Receipt, read_receipts
 from gateway.market.bundle import Bundle
 from gateway.market.carried import FAULTY, NO_ANSWER, Came, Delivery, came_of, deliveries, faulty, is_sound, sums
-from gateway.market.coding import ACCEPTED, compress, decode
 from gateway.market.wire.rows import Row
 from gateway.market.wire.signature import key_from, sign
 

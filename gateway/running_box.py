@@ -45,13 +45,21 @@ class RunningBox:
             raise Refused(*_sentences(said))
         return said
 
-    def fetch(self, path: str, file: BinaryIO, *, bytes_max: int, answer_s_max: float = ANSWER_S_MAX) -> int:
+    def fetch(
+        self,
+        path: str,
+        file: BinaryIO,
+        *,
+        bytes_max: int,
+        answer_s_max: float = ANSWER_S_MAX,
+        document: Mapping[str, object] | None = None,
+    ) -> int:
         """Write what the box makes of an order into a file as it comes; return how many bytes it is.
 
         Raises: CannotStart when no box answers there, it stops in the middle, or the file cannot be written; Refused,
         TooLarge.
         """
-        with self._answer(path, {}, answer_s_max) as answer:
+        with self._answer(path, document or {}, answer_s_max) as answer:
             if answer.status < 400:
                 return _received(answer, file, bytes_max)
             said = json.loads(answer.read(ANSWER_BYTES_MAX))

@@ -27,7 +27,7 @@ from gateway.settings_link import (
     Tenants,
 )
 from gateway.settings_market import Market
-from gateway.settings_types import LISTEN, Host, HttpUrl, Listen, LocalPath, Section, Whole
+from gateway.settings_types import LISTEN, Host, Listen, LocalPath, Section, Whole
 from gateway.settings_web import Cache, Offline, Proxy, Saver, Site
 from gateway.units import Address
 

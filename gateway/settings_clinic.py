@@ -5,11 +5,31 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gateway.errors import N_
-from gateway.settings_types import HttpUrl, Listen, LocalPath, Section, Whole
+from gateway.settings_types import DayHours, HttpUrl, Listen, LocalPath, Section, Whole
 from gateway.units import Address
 
 Codec = Literal["vp8", "h264", "vp9", "av1"]
 TurnUrl = Annotated[str, Field(pattern=r"^turns?:[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?(\?transport=(udp|tcp))?$")]
+
+
+class Doctor(Section):
+    """A doctor whom the clinic may call."""
+
+    name: str = Field(min_length=1, max_length=60, description=N_("the doctor's name, 1 to 60 characters"))
+    speciality: str = Field(
+        default="", max_length=60, description=N_("what the doctor is asked about"), examples=["Pediatrics"]
+    )
+    hours: tuple[DayHours, ...] = Field(
+        default=(),
+        description=N_("a list of hours of the box's local time in which the doctor can be called, over midnight too"),
+        examples=[["08:00-13:00", "15:00-18:00"]],
+    )
+    phone: str = Field(
+        default="",
+        pattern=r"^(\+?[0-9 ]{3,24})?$",
+        description=N_("the doctor's phone number in digits, with a + before the country's"),
+        examples=["+51 987 654 321"],
+    )
 
 
 class Clinic(Section):
@@ -113,4 +133,7 @@ class Clinic(Section):
         le=86_400,
         description=N_("seconds between two looks for doctors' answers, 10 to 86400"),
         examples=[120.0],
+    )
+    doctors: tuple[Doctor, ...] = Field(
+        default=(), max_length=50, description=N_("a list of tables with name, speciality, hours and phone")
     )

@@ -5,13 +5,18 @@ headers on the wire; 2026-11), so the figure sent to a browser is
 
     REMB = budget − voice − voice's headers − margin, less the picture's own headers, and at most the far browser's REMB
 
-Under `PICTURE_MIN_BPS` an encoder only makes a slide show that is late: the picture pauses, the voice stays.
+Under `PICTURE_MIN_BPS` an encoder only makes a slide show that is late: the picture pauses, the voice stays. What is
+left for pictures is divided by `pictures`.
 
-Source: draft-alvestrand-rmcat-remb-03; RFC 7587 §3.1.1 (Opus's useful rates), §6.1 (`maxaveragebitrate`).
+A direction carries each voice as often as somebody beyond the link sends or hears it. RED doubles a voice's payload,
+and is worth that where packets are lost and a picture still fits beside it.
+
+Source: draft-alvestrand-rmcat-remb-03; RFC 7587 §3.1.1 (Opus's useful rates), §6.1 (`maxaveragebitrate`);
+RFC 2198 §3 (RED).
 """
 
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 HEADERS_BYTES = 58  # IPv4 20, UDP 8, RTP 12, extension 8, authentication tag 10 (RFC 3711 §5.2)
 VIDEO_HEADERS_RATIO = 0.08  # of the payload, at packets of 700 to 1,100 B (2026-11)
@@ -20,20 +25,31 @@ MARGIN_BPS_MIN = 4_000  # RTCP and ICE's consent checks of one leg
 PICTURE_MIN_BPS = 30_000  # Chromium's encoder goes no lower
 PICTURE_RESUME_BPS = 40_000  # a paused picture comes back here, so that it does not flap
 BETTER_VOICE_AFTER_S = 10.0  # a cheaper one is agreed on at once, a better one after proof
+RED_HEADER_BYTES = 5  # RFC 2198 §3: 4 of the former packet, 1 of this one
+RED_LOSS_RATIO = 0.02  # from here in-band FEC alone leaves gaps
+RED_LOSS_PAST_RATIO = 0.01
+RED_BESIDE_BPS = 60_000  # of picture, or the doubled voice would take more than it mends
 CONNECT_BPS = 300_000  # Chromium's own first guess; never asked for more before it has been heard
 
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """How Opus is sent: its payload rate, and how much speech a packet holds."""
+    """How Opus is sent: its payload rate, how much speech a packet holds, and whether each holds the former one too."""
 
     rate_bps: int
     packet_s: float
+    red: bool = False
 
     @property
     def wire_bps(self) -> int:
         """What it costs on the link, headers included."""
+        if self.red:
+            return 2 * self.rate_bps + round((HEADERS_BYTES + RED_HEADER_BYTES) * 8 / self.packet_s)
         return self.rate_bps + round(HEADERS_BYTES * 8 / self.packet_s)
+
+    def is_better_than(self, other: "Voice") -> bool:
+        """Whether a link must have proven that it can do with this one."""
+        return self.rate_bps > other.rate_bps or (other.red and not self.red and self.rate_bps == other.rate_bps)
 
 
 SPARSE = Voice(12_000, 0.06)  # 20 kb/s on the wire; 40 ms later than the usual packets
@@ -44,74 +60,38 @@ FULL = Voice(24_000, 0.02)  # 47 kb/s on the wire
 _BETTER_VOICES = ((LEAN, 60_000), (FULL, 180_000))
 
 
-class Picture(StrEnum):
-    """Whether a side may send its picture."""
+def choose_voice(budget_bps: int, copies: int = 1, legs: int = 1) -> Voice:
+    """Return the best voice this budget pays for, as often as it is carried, without starving the picture.
 
-    ON = "on"
-    PAUSED = "paused"  # the link is too weak for it
-
-
-@dataclass(frozen=True, slots=True)
-class Allocation:
-    """What one side may send: `video_bps` is the REMB it gets, 0 while the picture is paused."""
-
-    voice: Voice
-    video_bps: int
-    picture: Picture
-
-    @property
-    def wire_bps(self) -> int:
-        """What it all costs on the link, headers included."""
-        return self.voice.wire_bps + round(self.video_bps * (1 + VIDEO_HEADERS_RATIO))
-
-    @property
-    def remb_bps(self) -> int:
-        """The figure for the browser: a page that does not pause is held at the least an encoder does."""
-        return self.video_bps or PICTURE_MIN_BPS
-
-    @property
-    def connect_bps(self) -> int:
-        """Where an encoder should begin."""
-        return min(self.remb_bps, CONNECT_BPS)
-
-
-def choose_voice(budget_bps: int) -> Voice:
-    """Return the best voice this budget pays for without starving the picture.
-
-    >>> choose_voice(72_000) == SPARSE, choose_voice(900_000) == FULL
-    (True, True)
+    >>> choose_voice(72_000) == SPARSE, choose_voice(900_000) == FULL, choose_voice(300_000, copies=4) == LEAN
+    (True, True, True)
     """
     chosen = SPARSE
     for voice, beside_bps in _BETTER_VOICES:
-        if _left_for_picture_bps(budget_bps, voice) >= beside_bps:
+        if left_for_pictures_bps(budget_bps, [voice] * copies, legs) >= beside_bps:
             chosen = voice
     return chosen
 
 
-def allocate(
-    budget_bps: int,
-    *,
-    voice: Voice,
-    video_bps_max: int,
-    far_bps: int | None = None,
-    before: Picture = Picture.ON,
-) -> Allocation:
-    """Return what one side may send within `budget_bps`, with the voice that was agreed with its browser.
+def doubled(voice: Voice, budget_bps: int, copies: int, legs: int, *, lost_ratio: float, was_red: bool) -> Voice:
+    """Return the voice with RED where packets are lost and the budget has room for it.
 
-    `far_bps` is the REMB of the browser that receives it, where one has come. The voice is never dropped: it alone may
-    exceed a budget that is smaller than it.
+    >>> doubled(FULL, 500_000, 1, 1, lost_ratio=0.05, was_red=False).red
+    True
     """
-    left_bps = _left_for_picture_bps(budget_bps, voice)
-    enough_bps = PICTURE_MIN_BPS if before is Picture.ON else PICTURE_RESUME_BPS
-    if left_bps < enough_bps:
-        return Allocation(voice, 0, Picture.PAUSED)
-    video_bps = min(left_bps, max(video_bps_max, PICTURE_MIN_BPS))
-    if far_bps is not None:
-        video_bps = min(video_bps, max(far_bps, PICTURE_MIN_BPS))
-    return Allocation(voice, video_bps, Picture.ON)
+    red = replace(voice, red=True)
+    loses = lost_ratio > (RED_LOSS_PAST_RATIO if was_red else RED_LOSS_RATIO)
+    fits = left_for_pictures_bps(budget_bps, [red] * copies, legs) >= RED_BESIDE_BPS
+    return red if loses and fits else voice
 
 
-def _left_for_picture_bps(budget_bps: int, voice: Voice) -> int:
-    margin_bps = max(budget_bps * MARGIN_RATIO, MARGIN_BPS_MIN)
-    left_bps = budget_bps - voice.wire_bps - margin_bps
+def left_for_pictures_bps(budget_bps: int, voices: Collection[Voice], legs: int = 1) -> int:
+    """Return the payload of pictures that fits beside voices into one direction with so many legs beyond the link."""
+    margin_bps = max(budget_bps * MARGIN_RATIO, MARGIN_BPS_MIN * legs)
+    left_bps = budget_bps - sum(each.wire_bps for each in voices) - margin_bps
     return max(int(left_bps / (1 + VIDEO_HEADERS_RATIO)), 0)
+
+
+def on_the_wire_bps(picture_bps: int) -> int:
+    """Return what a picture costs on the link, headers included."""
+    return round(picture_bps * (1 + VIDEO_HEADERS_RATIO))

@@ -1,161 +1,159 @@
-"""One consultation: two places, a nurse's and a doctor's, and the media between whoever sits there.
+"""One consultation: a place for each role, at most four taken, and the media between whoever sits there.
 
-Who joins again takes over the place of their role; the other one's call goes on, and what they see continues when the
-new source is there. While both are in, the call holds a realtime share of the link, and every change of the link, of
-the shares or of what a browser can receive becomes a new cap for both senders.
+Who joins again takes over the place of their role; the others' call goes on, and what they see continues when the new
+source is there. While two are in and one of them is beyond the link, the call holds a realtime share of it, and every
+change of the link, of the shares, of who speaks or of what a browser can receive becomes a new plan for everybody.
 
 Whoever waits is told what the link would carry. A call that would take from others the voice they have does not begin;
 one that was under way a moment ago goes on, and the only one always may, with its voice first.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 
 from gateway.backhaul.link import Backhaul, Share
 from gateway.backhaul.sharing.admission import VOICE_NEEDS_BPS
 from gateway.backhaul.sharing.classes import TrafficClass
-from gateway.clinic.allocation import (
-    BETTER_VOICE_AFTER_S,
-    SPARSE,
-    Allocation,
-    Picture,
-    Voice,
-    allocate,
-    choose_voice,
-)
-from gateway.clinic.invitation import Role
-from gateway.clinic.media.leg import LegStatistics
-from gateway.clinic.messages import AGAIN, RENEW, LinkShown, Plan, State, answer, bye, outlook, state
-from gateway.clinic.peer import DirectPath, MediaPath, NoWayError, Peer
+from gateway.backhaul.sharing.shares import Capacity
+from gateway.clinic.allocation import BETTER_VOICE_AFTER_S, Voice
+from gateway.clinic.course import Course, fields_of, follow
+from gateway.clinic.focus import Focus
+from gateway.clinic.focus import follow as follow_focus
+from gateway.clinic.invitation import ROLES, Role
+from gateway.clinic.media.control import LegFigures, Slot
 from gateway.clinic.media.sdp import Offer
+from gateway.clinic.messages import (
+    AGAIN,
+    FIGURES_PAUSE_S,
+    RENEW,
+    Message,
+    Pinned,
+    Switched,
+    answer,
+    bye,
+    outlook,
+    state,
+    still,
+)
+from gateway.clinic.peer import NoWayError, Peer
+from gateway.clinic.place import LOST_S, NEVER_S, STILL_PAUSE_S, OpenPeer, Place
+from gateway.clinic.quality import CallQuality, PageFigures
+from gateway.clinic.sharing_out import Budgets, Outcome, begin_with, share_out, voices_fit
+from gateway.clinic.showing import quality_of, state_of
 from gateway.clinic.signalling import Socket
 from gateway.clock import Clock
-from gateway.errors import NoCapacity
+from gateway.errors import N_, NoCapacity
 
-CONNECT_S = 20.0  # an answer that led to no connection by then is given up
-HEARD_S = 6.0  # browsers send something each 2.5 s even when muted (RFC 7675 §5.1)
-LINGER_S = 45.0  # media and socket both gone: the place is free
+PEOPLE_MAX = 4
 RENEW_PAUSE_S = 3.0  # a page answers in a second, or is not there
-FIGURES_PAUSE_S = 5.0  # figures alone are not worth a message more often
+SLACK_RATIO = 0.8  # of a link without a picture, for voices and stills: what is measured may be less tomorrow
 KEEPS_S = 120.0  # a call that broke off is no new one for so long
 VOICE_FIRST_S = 6.0  # of a call that nothing promised a picture: as long as a budget takes to rise unwatched
 
-ROLES: tuple[Role, ...] = ("nurse", "doctor")
-
-
-@dataclass(slots=True)
-class _Place:
-    """Who sits there now."""
-
-    role: Role
-    socket: Socket | None = None
-    peer: Peer | None = None
-    voice: Voice = SPARSE
-    allocation: Allocation | None = None
-    shown: State | None = None
-    shown_s: float = float("-inf")
-    outlook: str = ""
-    outlook_s: float = float("-inf")
-    was_connected: bool = False
-    counted_bytes: tuple[int, int] = (0, 0)
-    renewed_s: float = float("-inf")
-    better_since_s: float | None = None
-
 
 class Consultation:
-    """A room with two places."""
+    """A room with a place for each role."""
 
     def __init__(
         self,
         *,
         clock: Clock,
         backhaul: Backhaul,
-        media_path: MediaPath,
+        open_peer: OpenPeer,
         video_bps_max: int,
+        codecs: Sequence[str] = ("vp8",),
+        doubles_voices: bool = False,
         gone: Callable[[Peer], None],
+        finished: Callable[[Mapping[str, object]], None] = lambda fields: None,
     ) -> None:
+        """Hand connections that ended to `gone`, and how a call went, once it is over, to `finished`."""
         self._clock = clock
         self._backhaul = backhaul
-        self._paths: dict[Role, MediaPath] = {"nurse": DirectPath(), "doctor": media_path}
+        self._open_peer = open_peer
         self._video_bps_max = video_bps_max
+        self._codecs = codecs
+        self._doubles_voices = doubles_voices
         self._gone = gone
-        self._places = {role: _Place(role) for role in ROLES}
+        self._finished = finished
+        self._places = {role: Place(role) for role in ROLES}
         self._joining = 0
         self._call = ExitStack()
         self._share: Share | None = None
-        self._parted_s = float("-inf")
-        self._voice_until_s = float("-inf")
+        self._parted_s = NEVER_S
+        self._parted_wall_s = 0.0
+        self._voice_until_s = NEVER_S
+        self._focus = Focus()
+        self._outcome = Outcome()
+        self._course: Course | None = None
 
     @property
     def is_empty(self) -> bool:
         """Whether nobody sits here, or is about to."""
-        taken = any(place.socket is not None or place.peer is not None for place in self._places.values())
-        return not taken and not self._joining
+        return not any(place.is_taken for place in self._places.values()) and not self._joining
 
     @property
     def is_call(self) -> bool:
-        """Whether both are in."""
-        return self._share is not None
+        """Whether two or more are in."""
+        return self.people() > 1
 
     def people(self) -> int:
         """Return how many have joined."""
-        return sum(place.peer is not None for place in self._places.values())
+        return len(self._seated())
 
-    def legs(self) -> list[LegStatistics]:
-        """Return what each half has carried."""
-        return [place.peer.leg.statistics() for place in self._places.values() if place.peer and place.peer.leg]
+    def legs(self) -> list[LegFigures]:
+        """Return what each connection has carried."""
+        return [peer.figures for _, peer in self._seated()]
 
-    async def join(self, role: Role, socket: Socket, offer: Offer) -> None:
-        """Answer an offer: whoever sent it sits at the place of `role` from now on.
+    async def join(self, role: Role, socket: Socket | None, offer: Offer, *, sdp: str = "", far: bool = False) -> str:
+        """Return the answer to an offer: whoever sent it sits at the place of `role` from now on.
+
+        A page is told the answer first of all; a camera has no socket.
 
         Raises: BadRequest, NoAddressError, NoWayError, NoCapacity.
         """
         place = self._places[role]
-        self._check_fits(role)
-        voice = choose_voice(self._budget_bps(role))
-        allocation = self._allocate(place, voice)
+        self._check_fits(place, far=far)
+        voice, connect_bps = begin_with(far, self._budgets())
         if place.peer is not None and place.peer.continues_with(offer):
-            self._seat(place, socket)
-            place.voice = voice
-            socket.say(answer(place.peer.answer_again(voice, allocation.connect_bps)))
+            place.voice = self._wanted_voice(place)
+            said = place.peer.answer_again(place.voice, connect_bps)
+            self._seat(place, socket, answer(said))
             self.settle()
-            return
-        ear = None if role == "nurse" else self._backhaul.steering.measuring  # the Wi-Fi's delays are not the link's
-        peer = Peer(
-            offer, path=self._paths[role], near=role == "nurse", clock=self._clock, changed=self.settle, ear=ear
-        )
+            return said
+        codec = self._codec(place, offer)
         self._joining += 1
         try:
-            sdp = await peer.answer(voice, allocation.connect_bps)
-        except BaseException:
-            self._gone(peer)
-            raise
+            peer = self._open_peer(offer, sdp=sdp, near=not far, codec=codec, changed=self.settle)
+            try:
+                said = await peer.answer(voice, connect_bps)
+            except BaseException:
+                self._gone(peer)
+                raise
         finally:
             self._joining -= 1
-        for each in peer.leg.wire.sockets() if peer.leg else ():
-            self._backhaul.flows.mark(each, TrafficClass.REALTIME)
-        self._seat(place, socket)
         self._vacate(place)
-        place.peer, place.voice = peer, voice
-        socket.say(answer(sdp))
+        place.far, place.peer, place.voice, place.codec = far, peer, voice, codec
+        self._seat(place, socket, answer(said))
+        self._come_again(each for each in self._places.values() if each.peer is not None and each.codec != codec)
         self.settle()
+        return said
 
     def resume(self, role: Role, socket: Socket) -> None:
         """Let a page that lost its socket go on with its media, or ask it for a new offer."""
         place = self._places[role]
-        if place.peer is None or not place.peer.is_connected:
+        if place.peer is None or not place.peer.is_connected or place.peer.silent_s() > LOST_S:
             socket.say(AGAIN)
             return
         self._seat(place, socket)
         self.settle()
 
-    def leave(self, role: Role, socket: Socket) -> None:
+    def leave(self, role: Role, socket: Socket | None) -> None:
         """The person at this socket has left."""
         place = self._places[role]
         if place.socket is socket:
             place.socket = None
             self._vacate(place)
+            self._places[role] = Place(role)
             self.settle()
 
     def lose(self, role: Role, socket: Socket) -> None:
@@ -168,55 +166,94 @@ class Consultation:
             self.settle()
 
     def move(self) -> None:
-        """Have the far party's media find the box by the link's new way: it will not come back by the old one."""
-        place = self._places["doctor"]
-        if place.peer is not None:
-            self._vacate(place)
-            if place.socket is not None:
-                place.socket.say(AGAIN)
+        """Have the media from beyond find the box by the link's new way: they will not come back by the old one."""
+        self._come_again(place for place, _ in self._seated() if place.far)
         self.settle()
+
+    def switch(self, role: Role, socket: Socket, switches: Switched) -> None:
+        """Take note of what a person sends."""
+        if self._places[role].socket is socket:
+            self._places[role].switches = switches
+            self.settle()
+
+    def pin(self, role: Role, socket: Socket, pinned: Pinned) -> None:
+        """Take note of whose picture matters to a person."""
+        if self._places[role].socket is socket and pinned.who != role:
+            self._places[role].pinned = pinned.who
+            self.settle()
+
+    def measure(self, role: Role, socket: Socket, figures: PageFigures) -> None:
+        """Take note of what a page measured."""
+        place = self._places[role]
+        if place.socket is socket:
+            place.figures, place.figures_s = figures, self._clock.now_s()
+
+    def show_still(self, role: Role, socket: Socket, image: str) -> None:
+        """Show a still to whoever would see the picture that is paused; one that was not asked for is dropped."""
+        place, now_s = self._places[role], self._clock.now_s()
+        given = self._outcome.given.get(role)
+        if place.socket is not socket or given is None or given.still_s is None:
+            return
+        if now_s - place.still_s < STILL_PAUSE_S:
+            return
+        place.still_s = now_s
+        for other, _ in self._seated():
+            slots = self._outcome.given[other.role].slots
+            if other.socket is not None and any(each.who == role and not each.picture for each in slots):
+                other.socket.say(still(role, image))
+
+    def wrote(self, role: Role, entry: str) -> None:
+        """Know that the page at this place has this entry already."""
+        self._places[role].wrote.append(entry)
+
+    def tell(self, entry: str, message: Message, roles: frozenset[Role]) -> None:
+        """Say to everybody among `roles` what was written, but to whoever wrote it."""
+        for place in self._places.values():
+            if place.socket is not None and place.role in roles and entry not in place.wrote:
+                place.socket.say(message)
 
     def beat(self) -> None:
-        """Do what is due: caps, reports, counting, and letting go of who is gone."""
-        for place in self._places.values():
-            if place.peer is not None and self._is_gone(place, place.peer):
+        """Do what is due: caps, counting, and letting go of who is gone."""
+        now_s = self._clock.now_s()
+        for place, peer in self._seated():
+            if place.is_gone(peer, now_s):
                 found_a_way = place.was_connected
-                self._vacate(place)
-                if place.socket is not None and found_a_way:
-                    place.socket.say(AGAIN)
-                elif place.socket is not None:
+                self._come_again([place], say=found_a_way)
+                if place.socket is not None and not found_a_way:
                     place.socket.refuse(NoWayError())
         self.settle()
-        for place in self._places.values():
-            if place.peer is not None and place.peer.leg is not None:
-                place.peer.leg.beat()
-                self._renew(place)
+        for place, _ in self._seated():
+            self._renew(place)
         self._count()
+        self._follow_course()
 
     def settle(self) -> None:
-        """Bring streams, share, caps and what the pages show in line with who is in."""
-        nurse, doctor = (self._places[role] for role in ROLES)
-        self._connect(nurse, doctor)
-        self._connect(doctor, nurse)
-        both = nurse.peer is not None and doctor.peer is not None
-        if both and self._share is None:
-            if not self._backhaul.admission().fits:
-                self._voice_until_s = self._clock.now_s() + VOICE_FIRST_S
-            self._share = self._call.enter_context(self._backhaul.share(TrafficClass.REALTIME))
-        elif not both and self._share is not None:
-            self._count()
-            self._share = None
-            self._parted_s = self._clock.now_s()
-            self._call.close()
-        for place in (nurse, doctor):
-            place.allocation = self._allocate(place, place.voice)
-        for place, other in ((nurse, doctor), (doctor, nurse)):
-            self._cap(place, other)
-            self._show(place, other)
-            self._show_outlook(place, other)
+        """Bring feeds, share, caps and what the pages show in line with who is in."""
+        now_s = self._clock.now_s()
+        for place, peer in self._seated():
+            if peer.is_connected and not place.was_connected:
+                place.was_connected, place.connected_s = True, now_s
+        self._hold_share()
+        levels = {place.role: peer.figures.voice_level for place, peer in self._seated() if place.switches.voice}
+        self._focus = follow_focus(self._focus, levels, now_s)
+        people = [place.person(peer, now_s, doubles_voices=self._doubles_voices) for place, peer in self._seated()]
+        for place, person in zip((place for place, _ in self._seated()), people, strict=True):
+            place.came_back = place.came_back and not person.is_ready
+        self._outcome = share_out(people, self._budgets(), self._focus.role, self._outcome, now_s)
+        numbers = {place.role: peer.number for place, peer in self._seated()}
+        for place, peer in self._seated():
+            given = self._outcome.given[place.role]
+            voices = [numbers.get(each.who) if each.who else None for each in given.slots]
+            peer.cap(given.remb_bps, given.sent_bps)  # before the picture
+            peer.feed(
+                [Slot(voice, voice if each.picture else None) for each, voice in zip(given.slots, voices, strict=True)]
+            )
+        for place, _ in self._seated():
+            self._show(place)
+            self._show_outlook(place)
 
     def close(self, reason: str) -> None:
-        """Say goodbye to both and let go of everything."""
+        """Say goodbye to everybody and let go of everything."""
         for place in self._places.values():
             if place.socket is not None:
                 place.socket.say(bye(reason))
@@ -224,73 +261,113 @@ class Consultation:
                 place.socket = None
             self._vacate(place)
         self.settle()
+        self.finish()
 
-    def _check_fits(self, role: Role) -> None:
-        """Let a call begin that fits, and any where none is under way.
+    def finish(self) -> None:
+        """Tell how the call went, if there was one."""
+        course, self._course = self._course, None
+        if course is not None:
+            ended_wall_s = self._clock.wall_s() if self.is_call else self._parted_wall_s
+            self._finished(fields_of(course, ended_wall_s))
+
+    def _seated(self) -> list[tuple[Place, Peer]]:
+        return [(place, place.peer) for place in self._places.values() if place.peer is not None]
+
+    def _check_fits(self, place: Place, *, far: bool) -> None:
+        """Let a call begin that fits, and any where none is under way; let somebody in whose voice fits.
 
         Raises: NoCapacity.
         """
-        alone = self._other(role).peer is None
-        goes_on = self._share is not None or self._clock.now_s() - self._parted_s < KEEPS_S
-        if alone or goes_on or not self._backhaul.open_shares()[TrafficClass.REALTIME]:
+        others = [each for each, _ in self._seated() if each is not place]
+        if place.peer is not None or not others:
+            return
+        if len(others) >= PEOPLE_MAX:
+            raise NoCapacity(N_("All places of this consultation are taken."), N_("Wait until somebody has left."))
+        now_s = self._clock.now_s()
+        if len(others) > 1 and not place.came_back:
+            people = [each.person(peer, now_s) for each, peer in self._seated()]
+            if not voices_fit(people, far, self._budgets()):
+                raise NoCapacity(
+                    N_("The link carries the voices of those who are in, and no more."),
+                    N_("Wait until somebody has left, or until the link is better."),
+                )
+        goes_on = self._share is not None or now_s - self._parted_s < KEEPS_S
+        if goes_on or not self._backhaul.open_shares()[TrafficClass.REALTIME]:
             return
         admission = self._backhaul.admission()
         if not admission.fits:
             raise NoCapacity(admission.reason, admission.next_step)
 
-    def _other(self, role: Role) -> _Place:
-        return self._places["doctor" if role == "nurse" else "nurse"]
+    def _codec(self, place: Place, offer: Offer) -> str:
+        """Return the codec in use where the newcomer has it, else the first that all have; VP8 works (RFC 7742 §5)."""
+        others = [(each.codec, peer.offer) for each, peer in self._seated() if each is not place]
+        in_use = [codec for codec, _ in others[:1]]
+        offers = [offer, *(each for _, each in others)]
+        wanted = (codec for codec in (*in_use, *self._codecs) if all(codec in each.codecs for each in offers))
+        return next(wanted, "vp8")
 
-    def _seat(self, place: _Place, socket: Socket) -> None:
-        if place.socket is not None and place.socket is not socket:
-            place.socket.say(bye("replaced"))
-            place.socket.hang_up()
-        place.socket, place.shown, place.outlook_s = socket, None, float("-inf")
+    def _seat(self, place: Place, socket: Socket | None, *messages: Message) -> None:
+        if socket is None:
+            return
+        before = place.seat(socket)
+        if before is not None:
+            before.say(bye("replaced"))
+            before.hang_up()
+        for each in messages:
+            socket.say(each)
 
-    def _vacate(self, place: _Place) -> None:
+    def _come_again(self, places: Iterable[Place], *, say: bool = True) -> None:
+        """Let go of connections, and have their pages begin new ones."""
+        for place in list(places):
+            self._vacate(place)
+            if place.socket is not None and say:
+                place.socket.say(AGAIN)
+
+    def _vacate(self, place: Place) -> None:
         if place.peer is not None:
             self._count()
             self._gone(place.peer)
-        place.peer, place.allocation, place.was_connected, place.counted_bytes = None, None, False, (0, 0)
+            place.came_back = place.was_connected
+        place.peer, place.was_connected, place.counted_bytes = None, False, (0, 0)
 
-    def _connect(self, place: _Place, other: _Place) -> None:
-        """Feed what `place` sends to `other`, and start the picture where somebody new looks on."""
-        if place.peer is None or place.peer.leg is None:
-            return
-        place.peer.leg.feed(other.peer.leg if other.peer else None)
-        if place.peer.is_connected and not place.was_connected:
-            place.was_connected = True
-            place.peer.leg.beat()  # the cap comes before the picture
-            if other.peer is not None and other.peer.leg is not None:
-                other.peer.leg.want_keyframe()
-
-    def _is_gone(self, place: _Place, peer: Peer) -> bool:
-        if peer.is_over:
-            return True
-        if not peer.is_connected:
-            return self._clock.now_s() - peer.began_s > CONNECT_S
-        return place.socket is None and peer.silent_s() > LINGER_S
-
-    def _budget_bps(self, role: Role) -> int:
+    def _budgets(self) -> Budgets:
         budget = self._backhaul.call_budget()
-        bps = budget.up_bps if role == "nurse" else budget.down_bps
-        return min(bps, VOICE_NEEDS_BPS) if self._clock.now_s() < self._voice_until_s else bps
-
-    def _allocate(self, place: _Place, voice: Voice) -> Allocation:
-        other = self._other(place.role).peer
-        return allocate(
-            self._budget_bps(place.role),
-            voice=voice,
-            video_bps_max=self._video_bps_max,
-            far_bps=other.leg.estimate_bps() if other and other.leg else None,
-            before=place.allocation.picture if place.allocation else Picture.ON,
+        if self._clock.now_s() < self._voice_until_s:
+            up_bps, down_bps = (min(each, VOICE_NEEDS_BPS) for each in (budget.up_bps, budget.down_bps))
+            return Budgets(up_bps, down_bps, self._video_bps_max)
+        carries = self._backhaul.status().capacity or Capacity(0, 0)
+        calls = max(self._backhaul.open_shares()[TrafficClass.REALTIME], 1)
+        return Budgets(
+            budget.up_bps,
+            budget.down_bps,
+            self._video_bps_max,
+            slack_up_bps=int(carries.up_bps * SLACK_RATIO) // calls,
+            slack_down_bps=int(carries.down_bps * SLACK_RATIO) // calls,
         )
 
-    def _renew(self, place: _Place) -> None:
+    def _hold_share(self) -> None:
+        """Hold a share of the link while a call crosses it."""
+        crosses = self.is_call and any(place.far for place, _ in self._seated())
+        if crosses and self._share is None:
+            if not self._backhaul.admission().fits:
+                self._voice_until_s = self._clock.now_s() + VOICE_FIRST_S
+            self._share = self._call.enter_context(self._backhaul.share(TrafficClass.REALTIME))
+        elif not crosses and self._share is not None:
+            self._count()
+            self._share = None
+            self._call.close()
+        if self.is_call:
+            self._parted_s, self._parted_wall_s = self._clock.now_s(), self._clock.wall_s()
+
+    def _wanted_voice(self, place: Place) -> Voice:
+        given = self._outcome.given.get(place.role)
+        return given.voice if given is not None else begin_with(place.far, self._budgets())[0]
+
+    def _renew(self, place: Place) -> None:
         """Agree on another voice where the link has changed: a cheaper one at once, a better one after proof."""
         now_s = self._clock.now_s()
-        wanted = choose_voice(self._budget_bps(place.role))
-        if wanted.rate_bps <= place.voice.rate_bps:
+        wanted = self._wanted_voice(place)
+        if not wanted.is_better_than(place.voice):
             place.better_since_s = None
         elif place.better_since_s is None:
             place.better_since_s = now_s
@@ -299,54 +376,59 @@ class Consultation:
             place.renewed_s = now_s
             place.socket.say(RENEW)
 
-    def _cap(self, place: _Place, other: _Place) -> None:
-        if place.peer is not None and place.peer.leg is not None and place.allocation and other.allocation:
-            place.peer.leg.cap(place.allocation.remb_bps, other.allocation.wire_bps)
+    def _quality(self, place: Place) -> CallQuality:
+        places, status = list(self._places.values()), self._backhaul.status()
+        return quality_of(place, places, self._outcome, self._budgets(), status, self._clock.now_s())
 
-    def _show(self, place: _Place, other: _Place) -> None:
-        if place.socket is None or place.allocation is None or place.peer is None:
+    def _show(self, place: Place) -> None:
+        if place.socket is None:
             return
-        status = self._backhaul.status()
-        now = State(
-            others=other.peer is not None and other.was_connected,
-            heard=other.peer is not None and other.peer.silent_s() < HEARD_S,
-            plan=Plan(
-                send=other.peer is not None,
-                picture=place.allocation.picture is Picture.ON,
-                video_bps=place.allocation.video_bps,
-            ),
-            link=LinkShown(
-                status.state.value,
-                status.capacity.down_bps if status.capacity else None,
-                status.capacity.up_bps if status.capacity else None,
-            ),
-        )
+        if place.far:
+            place.socket.pace(self._outcome.spare_up_bps)
+        places, status = list(self._places.values()), self._backhaul.status()
+        now = state_of(place, places, self._outcome, self._quality(place), status, self._focus.role)
         now_s = self._clock.now_s()
-        late = now != place.shown and now_s - place.shown_s >= FIGURES_PAUSE_S
-        if late or now.matters_more_than(place.shown):
+        if now != place.shown and now_s - place.shown_s >= now.may_wait_s(place.shown):
             place.shown, place.shown_s = now, now_s
             place.socket.say(state(now))
 
-    def _show_outlook(self, place: _Place, other: _Place) -> None:
+    def _show_outlook(self, place: Place) -> None:
         """Tell whoever waits what the link would carry now."""
         now_s = self._clock.now_s()
-        if place.socket is None or place.peer is None or other.peer is not None:
-            place.outlook_s = float("-inf")
+        if place.socket is None or self.people() > 1:
+            place.outlook_s = NEVER_S
             return
         if now_s - place.outlook_s < FIGURES_PAUSE_S:
             return
         admission = self._backhaul.admission()
         words = place.socket.words(admission.reason, admission.next_step)
-        if words != place.outlook or place.outlook_s == float("-inf"):
+        if words != place.outlook or place.outlook_s == NEVER_S:
             place.socket.say(outlook(words))
         place.outlook, place.outlook_s = words, now_s
 
-    def _count(self) -> None:
-        """Put the doctor's bytes on the link's account: what comes from there is down, what goes there is up."""
-        place = self._places["doctor"]
-        if self._share is None or place.peer is None or place.peer.leg is None:
+    def _follow_course(self) -> None:
+        now_s = self._clock.now_s()
+        if not self.is_call:
+            if self._course is not None and now_s - self._parted_s >= KEEPS_S:
+                self.finish()
             return
-        wire = place.peer.leg.wire
-        down_before, up_before = place.counted_bytes
-        place.counted_bytes = wire.received_bytes, wire.sent_bytes
-        self._share.moved(down_bytes=wire.received_bytes - down_before, up_bytes=wire.sent_bytes - up_before)
+        places = [place for place, _ in self._seated()]
+        if self._course is None and all(place.was_connected for place in places):
+            self._course = Course(self._clock.wall_s(), now_s)
+        if self._course is not None:
+            self._course = follow(
+                self._course,
+                now_s,
+                heard=all(place.is_heard for place in places),
+                seen=any(slot.picture for each in self._outcome.given.values() for slot in each.slots),
+                causes=frozenset(self._quality(place).cause for place in places) - {"none"},
+            )
+
+    def _count(self) -> None:
+        """Put the bytes from beyond the link on its account: what comes from there is down, what goes there is up."""
+        for place, peer in self._seated():
+            if place.far and self._share is not None:
+                received_bytes, sent_bytes = peer.figures.received_bytes, peer.figures.sent_bytes
+                down_before, up_before = place.counted_bytes
+                place.counted_bytes = received_bytes, sent_bytes
+                self._share.moved(down_bytes=received_bytes - down_before, up_bytes=sent_bytes - up_before)

@@ -12,17 +12,18 @@ import binascii
 import hashlib
 import hmac
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from gateway.errors import N_, NotAllowed
 
-Role = Literal["nurse", "doctor"]
+Role = Literal["nurse", "doctor", "interpreter", "guest", "camera"]
 
+ROLES: tuple[Role, ...] = ("nurse", "doctor", "interpreter", "guest", "camera")  # only ever added to at the end
+INTERPRETER_S = 3_600  # an interpreter is asked in for one talk
 TOKEN_CHARS_MAX = 120
 CONSULTATION_BYTES_MAX = 40  # with the rest of a token: 106 characters
 _VERSION = 1
-_ROLES: tuple[Role, ...] = ("nurse", "doctor")
 _HEAD = struct.Struct("!BBQ")  # version, role, expiry in seconds since 1970 UTC
 _MAC_BYTES = hashlib.sha256().digest_size
 _PURPOSE = b"tambo clinic invitation\0"  # a key signs for one purpose only
@@ -47,17 +48,33 @@ class Invitation:
 
 @dataclass(frozen=True, slots=True)
 class Invitations:
-    """The two tokens of one consultation."""
+    """Who may be let into one consultation: a token for each role, made when it is asked for."""
 
-    nurse: str
-    doctor: str
+    consultation: str
+    wall_s: float
+    link_s: int
+    key: bytes = field(repr=False)
+
+    @property
+    def nurse(self) -> str:
+        """The nurse's token."""
+        return self.link("nurse")
+
+    @property
+    def doctor(self) -> str:
+        """The doctor's token."""
+        return self.link("doctor")
+
+    def link(self, role: Role, link_s: int | None = None) -> str:
+        """Return the token of a role, good for `link_s` from when this was made; an interpreter's for an hour."""
+        usual_s = min(self.link_s, INTERPRETER_S) if role == "interpreter" else self.link_s
+        expires_s = int(self.wall_s) + (usual_s if link_s is None else link_s)
+        return sign(self.key, Invitation(self.consultation, role, expires_s))
 
 
 def invite(key: bytes, *, wall_s: float, link_s: int, consultation: str) -> Invitations:
-    """Return both tokens of a consultation, good for `link_s` from now."""
-    expires_s = int(wall_s) + link_s
-    nurse, doctor = (sign(key, Invitation(consultation, role, expires_s)) for role in _ROLES)
-    return Invitations(nurse, doctor)
+    """Return the tokens of a consultation, good for `link_s` from now."""
+    return Invitations(consultation, wall_s, link_s, key)
 
 
 def sign(key: bytes, invitation: Invitation) -> str:
@@ -68,7 +85,7 @@ def sign(key: bytes, invitation: Invitation) -> str:
     name = invitation.consultation.encode()
     if not 0 < len(name) <= CONSULTATION_BYTES_MAX:
         raise ValueError("a consultation's name has 1 to 40 bytes")
-    body = _HEAD.pack(_VERSION, _ROLES.index(invitation.role), invitation.expires_s) + name
+    body = _HEAD.pack(_VERSION, ROLES.index(invitation.role), invitation.expires_s) + name
     return base64.urlsafe_b64encode(body + _mac(key, body)).rstrip(b"=").decode("ascii")
 
 
@@ -96,9 +113,9 @@ def _genuine(key: bytes, token: str) -> Invitation | None:
     if not hmac.compare_digest(mac, _mac(key, body)):
         return None
     version, role, expires_s = _HEAD.unpack_from(body)
-    if version != _VERSION:
+    if version != _VERSION or role >= len(ROLES):  # a later version of the box signed it
         return None
-    return Invitation(body[_HEAD.size :].decode(), _ROLES[role], expires_s)
+    return Invitation(body[_HEAD.size :].decode(), ROLES[role], expires_s)
 
 
 def _decoded(token: str) -> bytes:

@@ -1,28 +1,22 @@
 """One browser's connection to the box: an offer in, an answer out, and media both ways until it closes.
 
-Where the far party's media must take another way than the box's own address (an emulated link, later the hub), the
-media path says which address to name instead. Then nothing is sent to the browser's own addresses: it finds us by the
-named one, and aioice learns where it came from (RFC 8445 §7.3.1.3).
+The connection itself lives in the media process; here is what the box knows of it, and what it wants of it. Where the
+far party's media must take another way than the box's own address (an emulated link, later the hub), the media path
+says which address to name instead. Then nothing is sent to the browser's own addresses: it finds us by the named one,
+and aioice learns where it came from (RFC 8445 §7.3.1.3).
 """
 
-import asyncio
-import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from aiortc import RTCIceCandidate, RTCPeerConnection, RTCSessionDescription
-from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationError
-
 from gateway.backhaul.dialer import Endpoint
 from gateway.clinic.allocation import Voice
-from gateway.clinic.media.forwarding import gather_ipv4_only, open_connection
-from gateway.clinic.media.leg import Ear, Leg
-from gateway.clinic.media.sdp import CANDIDATES_MAX, Offer, usable_candidates, write_answer, write_offer
+from gateway.clinic.media.control import Cap, Feed, LegFigures, Open, Opened, Relay, Slot
+from gateway.clinic.media.host import HostedLeg, MediaHost
+from gateway.clinic.media.sdp import Offer, write_answer
 from gateway.clock import Clock
-from gateway.errors import N_, BadRequest, LocalError
-
-CLOSE_S = 5.0
+from gateway.errors import N_, BadRequest, LocalError, NoCapacity
 
 
 class MediaPath(Protocol):
@@ -75,6 +69,17 @@ class NoWayError(LocalError):
     advice = N_("Use another network if there is one; it is tried again by itself.")
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How one browser reaches the box, and the box it."""
+
+    path: MediaPath
+    near: bool
+    """In the village: its inside addresses are used, and its delays are not the link's."""
+    relays: tuple[Relay, ...] = ()
+    """TURN servers that the box itself has an address at."""
+
+
 class Peer:
     """One browser's connection."""
 
@@ -82,50 +87,55 @@ class Peer:
         self,
         offer: Offer,
         *,
-        path: MediaPath,
-        near: bool,
+        sdp: str,
+        host: MediaHost,
+        way: Way,
         clock: Clock,
         changed: Callable[[], None],
-        ear: Ear | None = None,
+        codec: str = "vp8",
+        with_red: bool = False,
     ) -> None:
-        self._offer = offer
-        self._path = path
-        self._near = near
+        """Begin with an offer and the text it was read from; `changed` is called when the connection's state is.
+
+        Raises: NoCapacity.
+        """
+        self.offer = offer
+        self.began_s = clock.now_s()
+        self._sdp = sdp
+        self._host = host
+        self._way = way
         self._clock = clock
-        self._changed = changed
-        self._ear = ear
-        self._connection: RTCPeerConnection | None = None
-        self._answer = ""
+        self._codec = codec
+        self._with_red = with_red
+        self._leg: HostedLeg = host.enter(changed)
+        self._opened: Opened | None = None
         self._local: list[Endpoint] = []
         self._addresses: list[Endpoint] = []
-        self.began_s = clock.now_s()
-        self.leg: Leg | None = None
+        self._fed: tuple[Slot, ...] | None = None
+        self._capped: tuple[int, int] | None = None
 
     async def answer(self, voice: Voice, connect_bps: int) -> str:
         """Return our answer; from then on the browser can connect.
 
-        Raises: BadRequest, NoAddressError, NoWayError.
+        Raises: BadRequest, NoAddressError, NoWayError, NoCapacity.
         """
-        connection, transceivers = open_connection()
-        self._connection = connection
-        connection.on("connectionstatechange", self._changed)
+        command = Open(
+            self.number,
+            self._sdp,
+            self._codec,
+            near=self._way.near,
+            direct=self._way.path.direct,
+            with_red=self._with_red,
+            relays=self._way.relays,
+        )
+        opened = await self._host.open(self._leg, command)
+        if not isinstance(opened, Opened):
+            raise _refusal(opened.reason)
+        self._opened = opened
+        self._local = [Endpoint(*each) for each in opened.addresses]
         try:
-            await connection.setRemoteDescription(RTCSessionDescription(write_offer(self._offer), "offer"))
-            gather_ipv4_only(transceivers["audio"])
-            await self._add_candidates(connection)
-            await connection.setLocalDescription(await connection.createAnswer())
-        except (ValueError, OperationError, InvalidAccessError, InvalidStateError) as exc:
-            raise BadRequest(N_("The offer does not fit what the box can do."), N_("Reload the page.")) from exc
-        leg = Leg(self._offer, transceivers, self._clock, secrets.randbelow(0x8000), self._ear)
-        leg.wire.take_over()
-        self.leg = leg
-        gatherer = transceivers["audio"].receiver.transport.transport.iceGatherer
-        self._local = [Endpoint(each.ip, each.port) for each in gatherer.getLocalCandidates()][:CANDIDATES_MAX]
-        if not self._local:
-            raise NoAddressError
-        self._answer = connection.localDescription.sdp
-        try:
-            self._addresses = [await self._path.advertise(each) for each in self._local]
+            for each in self._local:
+                self._addresses.append(await self._way.path.advertise(each))
         except OSError as exc:
             raise NoWayError from exc
         return self.answer_again(voice, connect_bps)
@@ -133,66 +143,76 @@ class Peer:
     def continues_with(self, offer: Offer) -> bool:
         """Whether an offer is for this very connection."""
         return self.is_connected and (offer.ufrag, offer.password, offer.fingerprints, offer.media) == (
-            self._offer.ufrag,
-            self._offer.password,
-            self._offer.fingerprints,
-            self._offer.media,
+            self.offer.ufrag,
+            self.offer.password,
+            self.offer.fingerprints,
+            self.offer.media,
         )
 
     def answer_again(self, voice: Voice, connect_bps: int) -> str:
         """Return the answer with another voice; the connection itself stays as it is."""
         return write_answer(
-            self._answer,
-            self._offer,
+            self._opened.sdp if self._opened else "",
+            self.offer,
+            codec=self._codec,
+            with_red=self._with_red,
             addresses=self._addresses,
+            relayed=self._opened.relayed if self._opened else (),
             voice=voice,
             connect_bps=connect_bps,
-            stamped=self._ear is not None,
+            stamped=not self._way.near,
         )
+
+    @property
+    def number(self) -> int:
+        """Its leg's."""
+        return self._leg.number
+
+    @property
+    def slots(self) -> int:
+        """How many others its page can show."""
+        return self.offer.slots
+
+    @property
+    def figures(self) -> LegFigures:
+        """What it has carried, as the media process last said."""
+        return self._leg.figures
+
+    def feed(self, slots: Sequence[Slot]) -> None:
+        """From now on its slots get this."""
+        wanted = tuple(slots)
+        if self._opened is not None and wanted != self._fed:
+            self._fed = wanted
+            self._host.tell(Feed(self.number, wanted))
+
+    def cap(self, picture_bps: int, sent_bps: int) -> None:
+        """From now on its picture may take `picture_bps`, and all that is sent to it `sent_bps`."""
+        if self._opened is not None and (picture_bps, sent_bps) != self._capped:
+            self._capped = picture_bps, sent_bps
+            self._host.tell(Cap(self.number, picture_bps, sent_bps))
 
     @property
     def is_connected(self) -> bool:
         """Whether media can pass."""
-        return self._connection is not None and self._connection.connectionState == "connected"
+        return self._leg.state == "connected"
 
     @property
     def is_over(self) -> bool:
         """Whether it will never pass any more."""
-        return self._connection is not None and self._connection.connectionState in {"failed", "closed"}
+        return self._leg.state == "over"
 
     def silent_s(self) -> float:
         """Return how long nothing has come from the browser."""
-        return self._clock.now_s() - (self.leg.wire.heard_s if self.leg else self.began_s)
+        return self._clock.now_s() - self.figures.heard_s
 
     async def close(self) -> None:
         """Let go of sockets and keys."""
-        if self.leg is not None:
-            self.leg.feed(None)
-        if self._connection is None:
-            return
-        for each in self._local:
-            self._path.release(each)
-        try:
-            async with asyncio.timeout(CLOSE_S):
-                await self._connection.close()
-        except TimeoutError:
-            if self.leg is not None:
-                self.leg.wire.abort()
+        self._host.leave(self._leg)
+        while self._local:
+            self._way.path.release(self._local.pop())
 
-    async def _add_candidates(self, connection: RTCPeerConnection) -> None:
-        if not self._path.direct:
-            return
-        mid = self._offer.of("audio").mid  # the one whose transport carries all
-        for index, each in enumerate(usable_candidates(self._offer, near=self._near)):
-            await connection.addIceCandidate(
-                RTCIceCandidate(
-                    component=1,
-                    foundation=str(index),
-                    ip=each.host,
-                    port=each.port,
-                    priority=each.priority,
-                    protocol="udp",
-                    type=each.kind,
-                    sdpMid=mid,
-                )
-            )
+
+def _refusal(reason: str) -> Exception:
+    if reason == "offer":
+        return BadRequest(N_("The offer does not fit what the box can do."), N_("Reload the page."))
+    return NoAddressError() if reason == "address" else NoCapacity()

@@ -1,31 +1,35 @@
 """The clinic: every consultation that is open, behind links that are signed.
 
 It asks the backhaul what a call may take and is told of each change; it knows no page and no account. Tasks live in
-`run`: one hears of the link, one beats for all calls, one lets go of connections that ended. A socket's journey is the
-request that opened it.
+`run`: one hears of the link, one beats for all calls, one lets go of connections that ended, one is with the media
+process, and two follow the records. A socket's journey is the request that opened it, and hears of its own room alone.
 """
 
 import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from aiohttp import web
 
 from gateway.backhaul.link import Backhaul
 from gateway.clinic.consultation import Consultation
-from gateway.clinic.media.forwarding import outlive_outages
+from gateway.clinic.hearing import Hearing
 from gateway.clinic.invitation import Expired, Invitation, read
-from gateway.clinic.media.leg import LegStatistics
-from gateway.clinic.messages import Answered, Heard, Left, Offered, Resumed
-from gateway.clinic.peer import MediaPath, Peer
-from gateway.clinic.media.sdp import read_offer
+from gateway.clinic.keeping import Keeping, RecordKeeper, readers_of, said
+from gateway.clinic.media.control import LegFigures, Relay
+from gateway.clinic.media.host import MediaHost
+from gateway.clinic.media.sdp import Offer, read_offer
+from gateway.clinic.peer import DirectPath, MediaPath, Peer, Way
 from gateway.clinic.signalling import Socket, SocketLimits, check_origin
 from gateway.clock import Clock
-from gateway.errors import N_, NoCapacity
+from gateway.errors import N_, GatewayError, NoCapacity, NotAllowed
 
 BEAT_S = 0.25
-NEGOTIATION_S = 10.0
 SOCKETS_PER_PLACE_MAX = 4  # a page that reloads on a weak link leaves some behind
+ENDED_MAX = 1_000  # consultations that are known to be over; the records know of the others
+COURSES_MAX = 100  # calls whose record is still to be written
 _log = structlog.get_logger("clinic")
 
 
@@ -36,6 +40,9 @@ class ClinicLimits:
     link_s: int
     video_bps_max: int
     calls_max: int
+    codecs: tuple[str, ...] = ("vp8",)
+    doubles_voices: bool = False
+    """Whether RED is negotiated, and used where packets are lost."""
     message_bytes_max: int = 65_536
     messages_per_s_max: int = 10
     sockets_max: int = 64
@@ -60,30 +67,47 @@ class ClinicRoom:
     """All consultations."""
 
     def __init__(
-        self, *, key: bytes, clock: Clock, backhaul: Backhaul, media_path: MediaPath, limits: ClinicLimits
+        self,
+        *,
+        key: bytes,
+        clock: Clock,
+        backhaul: Backhaul,
+        media_path: MediaPath,
+        host: MediaHost,
+        limits: ClinicLimits,
+        records: RecordKeeper | None = None,
+        relays: Callable[[], tuple[Relay, ...]] = tuple,
     ) -> None:
         self._key = key
         self._clock = clock
         self._backhaul = backhaul
         self._media_path = media_path
+        self._host = host
         self._limits = limits
+        self._keeping = Keeping(records) if records is not None else None
+        self._relays = relays
         self._consultations: dict[str, Consultation] = {}
+        self._over: dict[str, None] = {}  # consultations that were ended, the latest last
         self._sockets: dict[Socket, Invitation] = {}  # the oldest first
-        self._ended: asyncio.Queue[Peer] = asyncio.Queue()  # at most two a consultation, and offers are paced
-        self._carried = LegStatistics(0, 0, 0, 0, 0, 0.0)
+        self._ended: asyncio.Queue[Peer] = asyncio.Queue()  # at most four a consultation, and offers are paced
+        self._courses: asyncio.Queue[tuple[str, float, Mapping[str, object]]] = asyncio.Queue(COURSES_MAX)
+        self._carried = LegFigures(0)
         self._is_open = False
 
     async def start(self) -> None:
         """Let people join from now on."""
-        outlive_outages()
         self._is_open = True
 
     async def run(self) -> None:
         """Follow the link and the calls; until cancelled."""
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._host.run(), name="clinic media")
             tasks.create_task(self._follow_link(), name="clinic link")
             tasks.create_task(self._beat(), name="clinic beat")
             tasks.create_task(self._close_ended(), name="clinic ended")
+            if self._keeping is not None:
+                tasks.create_task(self._follow_records(self._keeping), name="clinic entries")
+                tasks.create_task(self._keep_courses(self._keeping), name="clinic courses")
 
     async def stop(self) -> None:
         """Say goodbye to every page and close every connection."""
@@ -95,16 +119,37 @@ class ClinicRoom:
             socket.hang_up()
         while not self._ended.empty():
             await self._ended.get_nowait().close()
+        while self._keeping is not None and not self._courses.empty():
+            await self._keep_course(self._keeping, *self._courses.get_nowait())
 
     def read(self, token: str) -> Invitation:
         """Return what a link opens.
 
         Raises: NotAllowed.
         """
-        return read(self._key, token, self._clock.wall_s())
+        invitation = read(self._key, token, self._clock.wall_s())
+        if invitation.consultation in self._over:
+            raise Ended
+        return invitation
 
-    async def serve_socket(self, request: web.Request, token: str) -> web.StreamResponse:
-        """Serve one participant's WebSocket until it closes.
+    def relays(self) -> tuple[Relay, ...]:
+        """Return the relays a far party's browser may use, with credentials that expire."""
+        return self._relays()
+
+    def end(self, consultation: str) -> None:
+        """A consultation is over: its people are told, and its links open nothing any more."""
+        self._over.pop(consultation, None)
+        self._over[consultation] = None
+        while len(self._over) > ENDED_MAX:
+            self._over.pop(next(iter(self._over)))
+        if ended := self._consultations.pop(consultation, None):
+            ended.close("ended")
+        for socket, invitation in self._sockets.items():
+            if invitation.consultation == consultation:
+                socket.hang_up()
+
+    async def serve_socket(self, request: web.Request, token: str, far: bool) -> web.StreamResponse:
+        """Serve one participant's WebSocket until it closes; `far` where they came in by the door.
 
         Raises: NotAllowed, NoCapacity; before the upgrade.
         """
@@ -112,25 +157,45 @@ class ClinicRoom:
         limits = SocketLimits(self._limits.message_bytes_max, self._limits.messages_per_s_max)
         socket = Socket(request, limits, self._clock)
         try:
-            invitation = self.read(token)
-        except Expired as exc:
+            invitation = await self._admit(token)
+        except (Expired, Ended) as exc:
             return await _turn_away(socket, exc)
         if not self._is_open or len(self._sockets) >= self._limits.sockets_max:
             raise NoCapacity
-
-        async def hear(heard: Heard) -> None:
-            await self._hear(invitation, socket, heard)
-
+        self._host.warm()
         self._make_place(invitation)
         self._sockets[socket] = invitation
+        enter = partial(self._consultation, invitation.consultation)
+        find = partial(self._consultations.get, invitation.consultation)
+        hearing = Hearing(invitation, socket, far, enter, find, self._keeping, self._clock)
         try:
-            await socket.converse(hear)
+            await socket.converse(hearing.hear)
         finally:
             self._sockets.pop(socket, None)
             if consultation := self._consultations.get(invitation.consultation):
                 consultation.lose(invitation.role, socket)
                 self._forget_empty()
         return socket.response
+
+    async def join_without_socket(self, token: str, sdp: str, *, far: bool) -> str:
+        """Return the answer to the offer of somebody who has no page: a camera.
+
+        Raises: NotAllowed, BadRequest, NoAddressError, NoWayError, NoCapacity.
+        """
+        invitation = await self._admit(token)
+        if not self._is_open:
+            raise NoCapacity
+        self._host.warm()
+        offer = read_offer(sdp)
+        consultation = self._consultation(invitation.consultation)
+        return await consultation.join(invitation.role, None, offer, sdp=sdp, far=far)
+
+    def leave_without_socket(self, token: str) -> None:
+        """Whoever joined without a page has left. Raises: NotAllowed."""
+        invitation = self.read(token)
+        if consultation := self._consultations.get(invitation.consultation):
+            consultation.leave(invitation.role, None)
+            self._forget_empty()
 
     def statistics(self) -> ClinicStatistics:
         """Return what the clinic does now."""
@@ -148,23 +213,15 @@ class ClinicRoom:
             keyframe_requests=sum(leg.keyframe_requests for leg in legs),
         )
 
-    async def _hear(self, invitation: Invitation, socket: Socket, heard: Heard) -> None:
-        match heard:
-            case Offered(sdp=sdp):
-                offer = read_offer(sdp)
-                consultation = self._consultation(invitation.consultation)
-                try:
-                    async with asyncio.timeout(NEGOTIATION_S):
-                        await consultation.join(invitation.role, socket, offer)
-                except TimeoutError as exc:
-                    raise NoCapacity from exc
-            case Resumed():
-                self._consultation(invitation.consultation).resume(invitation.role, socket)
-            case Left():
-                if consultation_left := self._consultations.get(invitation.consultation):
-                    consultation_left.leave(invitation.role, socket)
-            case Answered():
-                pass
+    async def _admit(self, token: str) -> Invitation:
+        """Return what a link opens, where that is not over.
+
+        Raises: NotAllowed.
+        """
+        invitation = self.read(token)
+        if self._keeping is not None and await self._keeping.has_ended(invitation.consultation):
+            raise Ended
+        return invitation
 
     def _make_place(self, invitation: Invitation) -> None:
         """Hang up the oldest of too many sockets with one link, so that one link cannot fill the clinic."""
@@ -175,6 +232,12 @@ class ClinicRoom:
             self._sockets.pop(socket)
 
     def _consultation(self, name: str) -> Consultation:
+        """Return a consultation that people may be in.
+
+        Raises: NotAllowed, NoCapacity.
+        """
+        if name in self._over:
+            raise Ended
         known = self._consultations.get(name)
         if known is not None:
             return known
@@ -185,21 +248,40 @@ class ClinicRoom:
         made = self._consultations[name] = Consultation(
             clock=self._clock,
             backhaul=self._backhaul,
-            media_path=self._media_path,
+            open_peer=self._open_peer,
             video_bps_max=self._limits.video_bps_max,
+            codecs=self._limits.codecs,
+            doubles_voices=self._limits.doubles_voices,
             gone=self._note_ended,
+            finished=partial(self._note_course, name),
         )
         return made
 
+    def _open_peer(self, offer: Offer, *, sdp: str, near: bool, codec: str, changed: Callable[[], None]) -> Peer:
+        way = Way(DirectPath(), near) if near else Way(self._media_path, near, self._relays())
+        return Peer(
+            offer,
+            sdp=sdp,
+            host=self._host,
+            way=way,
+            clock=self._clock,
+            changed=changed,
+            codec=codec,
+            with_red=self._limits.doubles_voices,
+        )
+
     def _note_ended(self, peer: Peer) -> None:
-        if peer.leg is not None:
-            peer.leg.feed(None)
-            self._carried = _sum(self._carried, peer.leg.statistics())
+        self._carried = _sum(self._carried, peer.figures)
         self._ended.put_nowait(peer)
+
+    def _note_course(self, name: str, fields: Mapping[str, object]) -> None:
+        if self._keeping is None or self._courses.full():
+            return
+        self._courses.put_nowait((name, self._clock.wall_s(), fields))
 
     def _forget_empty(self) -> None:
         for name in [name for name, each in self._consultations.items() if each.is_empty]:
-            del self._consultations[name]
+            self._consultations.pop(name).finish()
 
     async def _follow_link(self) -> None:
         ways = self._backhaul.ways
@@ -231,11 +313,35 @@ class ClinicRoom:
             except Exception as exc:  # noqa: BLE001 - what a library does at the end of one call must not end the others
                 _log.error("call.close_failed", error=type(exc).__name__)
 
+    async def _follow_records(self, keeping: Keeping) -> None:
+        """Tell the people of a consultation what is written in its record, wherever that is."""
+        async for record, kept in keeping.watch():
+            if consultation := self._consultations.get(record):
+                consultation.tell(kept.id, said(kept), readers_of(kept.kind))
 
-async def _turn_away(socket: Socket, error: Expired) -> web.StreamResponse:
-    """Tell a page in its own words that its link has run out: a refused upgrade would tell it nothing."""
+    async def _keep_courses(self, keeping: Keeping) -> None:
+        while True:
+            await self._keep_course(keeping, *await self._courses.get())
 
-    async def hear(heard: Heard) -> None:
+    async def _keep_course(self, keeping: Keeping, name: str, wall_s: float, fields: Mapping[str, object]) -> None:
+        try:
+            await keeping.keep_quality(name, wall_s, fields)
+        except GatewayError as exc:
+            _log.warning("call.course_not_kept", error=exc.code)
+
+
+class Ended(NotAllowed):
+    """A genuine link of a consultation that is over."""
+
+    code = "ended"
+    what = N_("This consultation has ended.")
+    advice = N_("Ask the clinic for a new link.")
+
+
+async def _turn_away(socket: Socket, error: NotAllowed) -> web.StreamResponse:
+    """Tell a page in its own words that its link opens nothing any more: a refused upgrade would tell it nothing."""
+
+    async def hear(heard: object) -> None:
         del heard
         raise error
 
@@ -245,12 +351,12 @@ async def _turn_away(socket: Socket, error: Expired) -> web.StreamResponse:
     return socket.response
 
 
-def _sum(a: LegStatistics, b: LegStatistics) -> LegStatistics:
-    return LegStatistics(
+def _sum(a: LegFigures, b: LegFigures) -> LegFigures:
+    return LegFigures(
+        0,
         received_bytes=a.received_bytes + b.received_bytes,
         sent_bytes=a.sent_bytes + b.sent_bytes,
         forwarded_packets=a.forwarded_packets + b.forwarded_packets,
         resent_packets=a.resent_packets + b.resent_packets,
         keyframe_requests=a.keyframe_requests + b.keyframe_requests,
-        fraction_lost=0.0,
     )

@@ -21,11 +21,11 @@ from gateway.demo.marketplace_faults import Faults, spoiled
 from gateway.demo.marketplace_orders import DOCUMENT_BYTES_MAX, OrderTables, Told
 from gateway.demo.marketplace_photos import PhotoFiles, photo_routes
 from gateway.demo.marketplace_shop import Changes, Shop
+from gateway.document import canonical, read_document
 from gateway.errors import N_, BadRequest, GatewayError, NotFound, NotSignedIn
+from gateway.exchange.coding import compress, decode
 from gateway.market.batch import Outcome
 from gateway.market.catalogue.model import Catalogue
-from gateway.market.coding import compress, decode
-from gateway.market.document import canonical, read_document
 from gateway.market.order import Document
 from gateway.market.wire.column_reading import read_columns
 from gateway.market.wire.columns import MEDIA_TYPE

@@ -10,10 +10,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
+from gateway.document import canonical, read_document
 from gateway.errors import BadRequest, GatewayError
 from gateway.market.attention import Attention, Code, write_remarks
 from gateway.market.batch import Outcome
-from gateway.market.document import canonical, read_document
 from gateway.market.order import Order, is_order_id, order_from
 from gateway.market.wire.rows import ADDED, row_hash
 

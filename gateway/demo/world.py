@@ -11,6 +11,7 @@ import random
 import secrets
 import socket
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
@@ -260,7 +261,7 @@ class DemoWorld:
             folder.key_for(INVITATION_KEY),
             wall_s=self._clock.wall_s(),
             link_s=LINK_S,
-            consultation=secrets.token_urlsafe(9),
+            consultation=str(uuid.uuid4()),
         )
 
     async def _change_link(self, request: web.Request) -> web.Response:

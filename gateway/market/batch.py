@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
+from gateway.document import canonical, read_document
 from gateway.errors import BadRequest
 from gateway.market.attention import Attention, Code, read_code, read_remarks
-from gateway.market.document import canonical, read_document
 from gateway.market.order import as_fields, content_hash, for_people, is_order_id, is_time
 from gateway.market.records import StoredOrder
 from gateway.market.states import State

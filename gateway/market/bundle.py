@@ -19,10 +19,11 @@ from typing import BinaryIO
 import brotli
 from cryptography.exceptions import InvalidTag
 
+from gateway.document import canonical, read_document
+from gateway.durable.recipient import TAG_BYTES, Opening
 from gateway.errors import N_, BadRequest, GatewayError, NoCapacity
+from gateway.market import bundle_seal
 from gateway.market.batch import as_sent
-from gateway.market.bundle_seal import TAG_BYTES, Opening, Recipient
-from gateway.market.document import canonical, read_document
 from gateway.market.order import ORDER_BYTES_MAX, is_plain, is_time
 from gateway.market.receipts import Keys, ReceiptKey, is_signed, trusted_keys
 from gateway.market.records import StoredOrder
@@ -70,7 +71,7 @@ class BundleWriter:
         self._orders = 0
         self._plain_bytes = 0
         head = {"form": FORM, "box": box, "key": key.public, "made_at": made_at}
-        sealing = Recipient(recipient) if recipient else None
+        sealing = bundle_seal.recipient(recipient) if recipient else None
         self._head = canonical({**head, "sealed": sealing.public} if sealing else head) + b"\n"
         self._seal = sealing.seal(self._head) if sealing else None
 
@@ -187,7 +188,7 @@ class Bundle:
                 N_("The bundle is sealed."), N_("Name the file that tambo orders keygen made, with --secret-file.")
             )
         try:
-            return Opening(self._sealed, secret, self._line)
+            return bundle_seal.opening(self._sealed, secret, self._line)
         except ValueError as exc:
             raise FaultyBundle from exc
 

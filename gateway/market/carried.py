@@ -8,8 +8,8 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from gateway.document import canonical
 from gateway.market.batch import Outcome, Receipt
-from gateway.market.document import canonical
 from gateway.market.order import is_order_id
 from gateway.market.wire.rows import Row, digest, row_hash
 

@@ -20,10 +20,10 @@ from gateway.backhaul.link import Backhaul
 from gateway.backhaul.sensing.state import LinkState
 from gateway.clock import Clock
 from gateway.errors import N_
-from gateway.market.backoff import Breaker, Patience, pause_s
+from gateway.exchange.backoff import Breaker, Patience, pause_s
 from gateway.market.batch import Batch, Verdict, judge
 from gateway.market.journal.journal import Journal
-from gateway.market.marketplaces.port import Marketplace, NotDelivered
+from gateway.market.marketplaces.port import Marketplace, NotDelivered, PartlyDelivered
 from gateway.market.records import StoredOrder
 from gateway.market.states import State
 
@@ -207,9 +207,10 @@ class Drain:
 
     async def _take_back(self, taken: Sequence[StoredOrder], error: NotDelivered) -> None:
         self._failures += 1
-        told = {receipt.id for receipt in error.receipts}
+        receipts = error.receipts if isinstance(error, PartlyDelivered) else ()
+        told = {receipt.id for receipt in receipts}
         if known := [each for each in taken if each.id in told]:
-            verdicts = judge(known, error.receipts)
+            verdicts = judge(known, receipts)
             await self._journal.settle(verdicts, self._limits.patience)
             self._count(verdicts)
             taken = [each for each in taken if each.id not in told]

@@ -11,7 +11,7 @@ import structlog
 
 from gateway.backhaul.link import Backhaul
 from gateway.backhaul.sensing.state import LinkState
-from gateway.market.backoff import pause_s
+from gateway.exchange.backoff import pause_s
 from gateway.market.journal.journal import Journal
 from gateway.market.marketplaces.port import NotDelivered, TellsUpdates, Updates
 

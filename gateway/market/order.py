@@ -18,8 +18,8 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
+from gateway.document import canonical, read_document
 from gateway.errors import N_, BadRequest
-from gateway.market.document import canonical, read_document
 
 ORDER_BYTES_MAX = 327_680  # 200 lines of 200 characters, each written as \uXXXX
 LINES_MAX = 200

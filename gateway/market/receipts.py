@@ -7,8 +7,6 @@ nothing of it need be kept.
 Source: RFC 8032 (Ed25519), RFC 4648 §5 (base64url).
 """
 
-import base64
-import binascii
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,8 +16,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from gateway.document import canonical, read_document
+from gateway.durable.recipient import as_bytes, as_text
 from gateway.errors import N_, CannotStart, GatewayError
-from gateway.market.document import canonical, read_document
 from gateway.market.order import is_order_id, is_time
 from gateway.market.records import OrderView
 
@@ -144,22 +143,3 @@ def _statement(said: bytes) -> Statement | None:
         return None
     told = Statement(**found)
     return told if is_order_id(told.id) and is_time(told.time) else None
-
-
-def as_text(raw: bytes) -> str:
-    """Write bytes in base64url, without padding."""
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
-
-
-def as_bytes(text: str) -> bytes:
-    """Read base64url, without padding, in the one way to write it.
-
-    Raises: ValueError.
-    """
-    try:
-        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except binascii.Error as exc:
-        raise ValueError("not base64url") from exc
-    if as_text(raw) != text:  # other letters, or bits, that say the same
-        raise ValueError("not base64url as it is written")
-    return raw

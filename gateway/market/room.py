@@ -13,14 +13,14 @@ from random import Random
 
 from gateway.backhaul.link import Backhaul
 from gateway.clock import WALL_FLOOR_S, Clock, iso_utc
+from gateway.durable.disk import Disk, disk_of
 from gateway.errors import N_, Conflict, NoCapacity
-from gateway.market.backoff import Patience
+from gateway.exchange.backoff import Patience
 from gateway.market.bundle import BundleWriter
 from gateway.market.catalogue.model import Catalogue
 from gateway.market.catalogue.storefront import CatalogueLimits, Storefront
 from gateway.market.drain import Drain, DrainStatistics
 from gateway.market.following import Following
-from gateway.market.journal.disk import Disk, disk_of
 from gateway.market.journal.journal import FILE, Journal, JournalLimits
 from gateway.market.journal.writer import JournalStatistics
 from gateway.market.marketplaces.port import Marketplace, OffersCatalogue, TakesPhotos, TellsUpdates

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from gateway.clock import Clock
 from gateway.errors import N_, BadRequest, Conflict, NotAllowed, NotFound
+from gateway.portal.clinic_pins import Pins
 from gateway.portal.credentials import (
     Role,
     check_name,
@@ -45,6 +46,7 @@ class Accounts:
         self.database = Database(folder)
         self.tokens = Tokens(self.database, clock, random_token)
         self.team = Team(self.database)
+        self.pins = Pins(self.database)
         self._clock = clock
         self._pick = pick
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 from aiohttp import hdrs, web
 
+from gateway.document import read_document
 from gateway.errors import N_, BadRequest, NotAllowed, TooLarge
 from gateway.market.catalogue.model import Catalogue
-from gateway.market.document import read_document
 from gateway.market.intake import TooSlow
 from gateway.market.order import ORDER_BYTES_MAX, is_order_id, read_order
 from gateway.portal.app_shown import manifest, order_fields, phone_document, shop_mark, worker_script

@@ -1,7 +1,7 @@
-"""The clinic's pages: open a consultation, and go into it; the far party sees one page of them, at the door.
+"""The call's pages: go into a consultation by its link; the far parties see this one page of them, at the door.
 
 A link's token is all that lets somebody in: the pages need no account, and what is wrong with a token is said by the
-clinic's room. The door serves the doctor's links alone.
+clinic's room. A consultation is its record; photos that are taken in it go into the record by the same link.
 """
 
 from collections.abc import Callable
@@ -11,23 +11,34 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from gateway.backhaul.sharing.admission import Admission
+from gateway.clinic.records.entries import Writer
+from gateway.clinic.records.views import Actor
 from gateway.errors import NotAllowed, NotFound
+from gateway.portal.clinic_doctors import DESK
+from gateway.portal.clinic_forms import is_uuid
+from gateway.portal.clinic_frame import PIN_PATH, RECORD_PATH, ClinicDesk
 from gateway.portal.credentials import Role
 from gateway.portal.identity import VISIT, Identity, demand_role
 from gateway.portal.pages import Pages
-from gateway.portal.view import Clinic, Invitations
+from gateway.portal.record_files import Opened, RecordFiles
+from gateway.portal.view import Clinic, Invitations, Place
+
+SLOTS = 3  # others whom a page can show
+_FAR = frozenset({"doctor", "interpreter", "guest"})
+_NEAR = _FAR | {"nurse"}  # a camera has no page
+_SEES_FILES = {"nurse": Writer.NURSE, "doctor": Writer.DOCTOR}
 
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """The two addresses of a consultation."""
+    """The two addresses of a consultation without a record."""
 
     nurse: str
     doctor: str
 
 
 class ConsultationPages:
-    """Open, go in."""
+    """Go in; and open a consultation, where the box keeps no records."""
 
     def __init__(
         self,
@@ -39,6 +50,8 @@ class ConsultationPages:
         door_url: str,
         *,
         has_https: bool,
+        desk: ClinicDesk | None = None,
+        files: RecordFiles | None = None,
     ) -> None:
         self._pages = pages
         self._identity = identity
@@ -47,19 +60,22 @@ class ConsultationPages:
         self._admission = admission
         self._door_url = door_url.rstrip("/")
         self._has_https = has_https
+        self._desk = desk
+        self._files = files
 
     def routes(self) -> list[web.RouteDef]:
         """Return the village's side."""
-        return [
-            web.get("/clinica", self._show),
-            web.post("/clinica", self._open),
-            web.get("/consulta/{token}", self._call),
-            web.get("/consulta/{token}/ws", self._socket),
-        ]
+        made = [web.get("/consulta/{token}", self._call), web.get("/consulta/{token}/ws", self._socket)]
+        if self._files is not None:
+            return [*made, *self._files.routes("/consulta/{token}", self._opens, is_far=False)]
+        return [*made, web.get("/clinica", self._show), web.post("/clinica", self._open)]
 
     def door_routes(self) -> list[web.RouteDef]:
-        """Return the far party's side."""
-        return [web.get("/consulta/{token}", self._call_doctor), web.get("/consulta/{token}/ws", self._socket_doctor)]
+        """Return the far parties' side."""
+        made = [web.get("/consulta/{token}", self._call_far), web.get("/consulta/{token}/ws", self._socket_far)]
+        if self._files is not None:
+            made += self._files.routes("/consulta/{token}", self._opens_far, is_far=True)
+        return made
 
     async def _show(self, request: web.Request) -> web.StreamResponse:
         demand_role(request[VISIT], Role.NURSE, Role.TECHNICIAN)
@@ -90,29 +106,69 @@ class ConsultationPages:
         )
 
     async def _call(self, request: web.Request) -> web.StreamResponse:
-        return self._call_page(request, None)
+        return self._call_page(request, _NEAR, at_door=False)
 
-    async def _call_doctor(self, request: web.Request) -> web.StreamResponse:
-        return self._call_page(request, "doctor")
+    async def _call_far(self, request: web.Request) -> web.StreamResponse:
+        response = self._call_page(request, _FAR, at_door=True)
+        if self._desk is not None and isinstance(response.body, bytes | bytearray):
+            with self._desk.far() as share:
+                await share.take_up(len(response.body))
+        return response
 
     async def _socket(self, request: web.Request) -> web.StreamResponse:
-        return await self._demand_clinic().serve_socket(request, request.match_info["token"])
+        return await self._serve_socket(request, _NEAR, far=False)
 
-    async def _socket_doctor(self, request: web.Request) -> web.StreamResponse:
+    async def _socket_far(self, request: web.Request) -> web.StreamResponse:
+        return await self._serve_socket(request, _FAR, far=True)
+
+    async def _serve_socket(self, request: web.Request, roles: frozenset[str], *, far: bool) -> web.StreamResponse:
         with suppress(NotAllowed):  # the room itself answers a link that is not valid, or not any more
-            self._place(request, "doctor")
-        return await self._socket(request)
+            self._place(request, roles)
+        return await self._demand_clinic().serve_socket(request, request.match_info["token"], far)
 
-    def _call_page(self, request: web.Request, only: str | None) -> web.Response:
-        token, role = self._place(request, only)
-        return self._pages.render(request, "call.html", is_call=True, token=token, role=role, at_door=only is not None)
+    async def _opens(self, request: web.Request) -> Opened:
+        return self._opened(request, _NEAR)
 
-    def _place(self, request: web.Request, only: str | None) -> tuple[str, str]:
-        token = request.match_info["token"]
-        place = self._demand_clinic().read(token)
-        if only is not None and place.role != only:
+    async def _opens_far(self, request: web.Request) -> Opened:
+        return self._opened(request, _FAR)
+
+    def _opened(self, request: web.Request, roles: frozenset[str]) -> Opened:
+        """Open a record's files to the nurse and the doctor of its call, and to nobody else who is in it.
+
+        Raises: NotFound, NotAllowed.
+        """
+        place = self._place(request, roles)
+        writer = _SEES_FILES.get(place.role)
+        if writer is None:
+            raise NotAllowed
+        if not is_uuid(place.consultation):
             raise NotFound
-        return token, place.role
+        return Opened(place.consultation, Actor(writer, place.role))
+
+    def _call_page(self, request: web.Request, roles: frozenset[str], *, at_door: bool) -> web.Response:
+        place = self._place(request, roles)
+        token, record, desk = request.match_info["token"], place.consultation, self._desk
+        has_record = desk is not None and is_uuid(record)
+        is_nurse = has_record and place.role == "nurse" and request[VISIT].role is Role.NURSE
+        return self._pages.render(
+            request,
+            "call.html",
+            is_call=True,
+            token=token,
+            role=place.role,
+            at_door=at_door,
+            slots=SLOTS,
+            files_url=f"/consulta/{token}/archivos" if has_record else "",
+            case_url=f"{RECORD_PATH}/{record}/caso" if is_nurse else "",
+            unlock_url=f"{PIN_PATH}/abrir" if is_nurse else "",
+            idle_lock_s=int(desk.idle_lock_s) if desk is not None and is_nurse else 0,
+        )
+
+    def _place(self, request: web.Request, roles: frozenset[str]) -> Place:
+        place = self._demand_clinic().read(request.match_info["token"])
+        if place.role not in roles or place.consultation.startswith(DESK):
+            raise NotFound
+        return place
 
     def _demand_clinic(self) -> Clinic:
         if self._clinic is None:

@@ -62,7 +62,13 @@ CREATE TABLE link (
     once INTEGER NOT NULL
 ) STRICT;
 """
-_STEPS = (_FIRST, _SHOPS)  # from version n to n + 1
+# What a nurse types where a device was left alone.
+_PINS = """
+CREATE TABLE pin (
+    name TEXT PRIMARY KEY REFERENCES account ON DELETE CASCADE, hash TEXT NOT NULL, tries INTEGER NOT NULL
+) STRICT;
+"""
+_STEPS = (_FIRST, _SHOPS, _PINS)  # from version n to n + 1
 
 PersonRow = tuple[str, str, float, str, int, int]
 

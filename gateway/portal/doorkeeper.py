@@ -15,7 +15,7 @@ from gateway.errors import NoCapacity
 from gateway.portal.accounts import Accounts
 from gateway.portal.credentials import TOKEN_PREFIX, Role, is_name
 from gateway.portal.lockout import Lockout
-from gateway.portal.passwords import matches
+from gateway.portal.passwords import hashed, matches
 from gateway.portal.people import Account, Bearer, Scope, demand_open
 from gateway.portal.sessions import Sessions
 
@@ -143,6 +143,16 @@ class Doorkeeper:
             return Refused()
         self._lockout.forgive(account.name, address)
         return None
+
+    async def keep_pin(self, name: str, pin: str) -> None:
+        """Keep an account's PIN, as a hash."""
+        stored = await self._hash(lambda: hashed(pin))
+        await self.ask(lambda accounts: accounts.pins.keep(name, stored))
+
+    async def is_pin(self, name: str, pin: str) -> bool:
+        """Say whether this is an account's PIN; whoever asks has counted the try."""
+        stored = await self.ask(lambda accounts: accounts.pins.find(name))
+        return await self._hash(lambda: matches(stored, pin[:_SECRET_CHARS_MAX]))
 
     async def needs_setup(self) -> bool:
         """Say whether nobody is technician yet."""

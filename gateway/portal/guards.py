@@ -14,7 +14,7 @@ POLICY = (
     "connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 _NO_DEVICES = "camera=(), microphone=(), geolocation=(), display-capture=(), usb=(), payment=()"
-_CALL_DEVICES = "camera=(self), microphone=(self), geolocation=(), display-capture=(), usb=(), payment=()"
+_CALL_DEVICES = "camera=(self), microphone=(self), geolocation=(), display-capture=(self), usb=(), payment=()"
 
 
 def guard(headers: MutableMapping[str, str], *, is_call: bool = False, personal: bool = True) -> None:

@@ -14,10 +14,10 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from gateway.clock import Clock, clock_state
+from gateway.durable.disk import Disk
 from gateway.errors import N_, BadRequest, Conflict, NotFound, TooMany
 from gateway.market.attention import Code
 from gateway.market.bundle import MEDIA_TYPE
-from gateway.market.journal.disk import Disk
 from gateway.market.order import is_order_id
 from gateway.market.records import Counts, OrderView
 from gateway.market.room import MarketStatistics

@@ -21,6 +21,8 @@ from gateway.portal import apology
 from gateway.portal.accounts import Accounts
 from gateway.portal.app_pages import AppPages
 from gateway.portal.bulk_page import BulkPages
+from gateway.portal.clinic_frame import ClinicDesk
+from gateway.portal.clinic_pages import ClinicPages
 from gateway.portal.consultations import ConsultationPages
 from gateway.portal.doorkeeper import Doorkeeper
 from gateway.portal.guards import guard
@@ -75,6 +77,7 @@ class Portal:
         proxy_port: Callable[[], int | None] = lambda: None,
         kept: Kept | None = None,
         home: Home | None = None,
+        clinic_desk: ClinicDesk | None = None,
     ) -> None:
         self._limits = limits
         self._home = home
@@ -102,8 +105,17 @@ class Portal:
         self._team = TeamPage(self._shop.frame, self._doorkeeper)
         self._verify = VerifyPage(self._pages, self._identity, market)
         self._bulk = BulkPages(self._shop.frame, market, clock)
+        self._clinic_pages = self._made_clinic(clinic, clinic_desk, backhaul, clock, door_url)
         self._consultations = ConsultationPages(
-            self._pages, self._identity, clinic, invite, backhaul.admission, door_url, has_https=has_https
+            self._pages,
+            self._identity,
+            clinic,
+            invite,
+            backhaul.admission,
+            door_url,
+            has_https=has_https,
+            desk=clinic_desk,
+            files=self._clinic_pages.files if self._clinic_pages else None,
         )
 
     async def start(self) -> None:
@@ -124,6 +136,8 @@ class Portal:
         made = web.Application(client_max_size=self._limits.body_bytes_max, middlewares=[self._meet_visitor])
         for part in (self._statics, self._proxy_script, self._start, self._sign_in, self._shop, self._consultations):
             made.add_routes(part.routes())
+        if self._clinic_pages is not None:
+            made.add_routes(self._clinic_pages.routes())
         made.add_routes(self._kept.routes())
         made.add_routes(self._team.routes())
         made.add_routes(self._bulk.routes())
@@ -135,6 +149,8 @@ class Portal:
         """Return what the far party's browser may see: its consultation, and what that page needs."""
         made = web.Application(client_max_size=self._limits.body_bytes_max, middlewares=[self._meet_stranger])
         made.add_routes(self._consultations.door_routes())
+        if self._clinic_pages is not None:
+            made.add_routes(self._clinic_pages.door_routes())
         made.add_routes(self._statics.routes())
         return made
 
@@ -150,6 +166,15 @@ class Portal:
         if isinstance(error, KeptForLater):
             return render_offline(request, error, self._home)
         return apology.render_error(request, error)
+
+    def _made_clinic(
+        self, clinic: Clinic | None, desk: ClinicDesk | None, backhaul: Backhaul, clock: Clock, door_url: str
+    ) -> ClinicPages | None:
+        if clinic is None or desk is None:
+            return None
+        return ClinicPages(
+            self._pages, self._identity, self._doorkeeper, clock, backhaul.admission, door_url, desk, clinic
+        )
 
     def _load(self) -> None:
         self._statics.load()

@@ -3,7 +3,7 @@
 Whoever puts the box together (`gateway.app`) hands in what fits these; a test hands in what it likes.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -15,6 +15,8 @@ from gateway.backhaul.sensing.figures import LinkFigures
 from gateway.backhaul.sensing.state import LinkState
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.backhaul.ways.modem_view import ModemView
+from gateway.clinic.records.states import Stage
+from gateway.clinic.records.views import Access, Actor, Entry, NewEntry, RecordStatistics, RecordView
 from gateway.market.catalogue.model import Catalogue
 from gateway.market.catalogue.search import Category, Found
 from gateway.market.order import Buyer, Order
@@ -115,14 +117,16 @@ class Place(Protocol):
     """What a consultation's link opens."""
 
     @property
-    def role(self) -> Literal["nurse", "doctor"]: ...
+    def consultation(self) -> str: ...
+    @property
+    def role(self) -> Literal["nurse", "doctor", "interpreter", "guest", "camera"]: ...
 
 
 class Clinic(Protocol):
     """The room of consultations."""
 
     def read(self, token: str) -> Place: ...
-    async def serve_socket(self, request: web.Request, token: str) -> web.StreamResponse: ...
+    async def serve_socket(self, request: web.Request, token: str, far: bool) -> web.StreamResponse: ...
 
 
 class Invitations(Protocol):
@@ -247,3 +251,33 @@ class BoxView(Protocol):
     def clinic(self) -> object | None: ...
     def warmed(self) -> Sequence[Run]: ...
     def watch(self) -> LinkWatch | None: ...
+
+
+class Records(Protocol):
+    """The clinic's records; whoever reads or writes one is named in its audit trail."""
+
+    async def begin(
+        self,
+        record: str,
+        stage: Stage,
+        *,
+        by: Actor,
+        due_wall_s: float | None = None,
+        doctor: str = "",
+        entries: Sequence[NewEntry] = (),
+    ) -> RecordView: ...
+    async def move(self, record: str, stage: Stage, *, by: Actor) -> RecordView: ...
+    async def keep(self, record: str, entry: NewEntry, *, by: Actor) -> Entry: ...
+    async def entries(self, record: str, after: int = 0, *, by: Actor) -> Sequence[Entry]: ...
+    async def view(self, record: str, *, by: Actor) -> RecordView | None: ...
+    async def views(
+        self, stages: frozenset[Stage] | None = None, *, limit: int = 50, by: Actor
+    ) -> Sequence[RecordView]: ...
+    async def blob_offset(self, record: str, sha256: str) -> int: ...
+    async def put_blob(
+        self, record: str, sha256: str, offset: int, size_bytes: int, pieces: AsyncIterator[bytes], *, by: Actor
+    ) -> int: ...
+    async def blob(self, record: str, sha256: str, *, by: Actor) -> bytes | None: ...
+    async def hand_over(self, record: str, *, by: Actor) -> RecordView: ...
+    async def audit(self, record: str | None = None, limit: int = 200) -> Sequence[Access]: ...
+    def statistics(self) -> RecordStatistics: ...

@@ -8,6 +8,7 @@ says so and the table does without it.
     python -m tests.bench hits link        some parts
     python -m tests.bench link constant    of the link, some groups whole; else the first scenario of each
     python -m tests.bench orders drain     of the orders, some groups whole
+    python -m tests.bench call rates       of the call, some groups; what follows `call` is the call's
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.bench.bytes_over_link import bytes_over_link
+from tests.bench.call.part import call
 from tests.bench.first_page import first_page
 from tests.bench.hits import hits
 from tests.bench.link.part import link
@@ -31,6 +33,9 @@ PARTS = (hits, misses, bytes_over_link, saver, first_page)
 
 async def main(names: Sequence[str]) -> None:
     """Run the named parts, or every one, and print their tables; a name that is no part is a group of the link's."""
+    if names[:1] == ["call"]:
+        await printed([partial(call, words=names[1:])])
+        return
     known = {"link", "orders", *ORDER_GROUPS, *(part.__name__ for part in PARTS)}
     groups = [name for name in names if name not in known]
     chosen: list[Callable[[Path], Awaitable[str]]] = [part for part in PARTS if not names or part.__name__ in names]
@@ -39,6 +44,13 @@ async def main(names: Sequence[str]) -> None:
         chosen.append(partial(orders, groups=of_orders))
     if not names or groups or "link" in names:
         chosen.append(partial(link, groups=groups))
+    if not names:
+        chosen.append(call)
+    await printed(chosen)
+
+
+async def printed(chosen: Sequence[Callable[[Path], Awaitable[str]]]) -> None:
+    """Run parts one after another, each in a folder of its own, and print their tables."""
     for part in chosen:
         with tempfile.TemporaryDirectory(prefix="tambo-bench-") as folder:
             print(await part(Path(folder)), end="\n\n", flush=True)

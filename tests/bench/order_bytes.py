@@ -29,9 +29,9 @@ from gateway.backhaul.dialer import OpenDialer
 from gateway.backhaul.link import Backhaul
 from gateway.clock import SystemClock
 from gateway.demo.marketplace import DemoMarketplace
+from gateway.document import canonical
+from gateway.exchange.coding import DENSE, QUICK
 from gateway.market.batch import Batch, Outcome, as_sent, write_batch
-from gateway.market.coding import DENSE, QUICK
-from gateway.market.document import canonical
 from gateway.market.marketplaces.http import HttpMarketplace
 from gateway.market.order import as_fields
 from gateway.market.wire.columns import write_columns

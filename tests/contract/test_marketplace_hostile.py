@@ -13,9 +13,9 @@ from gateway.backhaul.dialer import OpenDialer
 from gateway.backhaul.link import Backhaul
 from gateway.backhaul.sensing.state import LinkState
 from gateway.clock import SystemClock
+from gateway.exchange.coding import decode
+from gateway.exchange.exchange import DeliveryLimits
 from gateway.market.batch import Batch, Outcome, Receipt
-from gateway.market.coding import decode
-from gateway.market.marketplaces.exchange import DeliveryLimits
 from gateway.market.marketplaces.http import HttpMarketplace
 from gateway.market.marketplaces.port import NotDelivered
 from gateway.market.order import as_fields, content_hash

@@ -12,7 +12,7 @@ from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.errors import CannotStart
 from gateway.market.attention import Attention, Code, Remark
 from gateway.market.batch import Outcome, Receipt
-from gateway.market.marketplaces.port import NotDelivered, OffersCatalogue, TakesPhotos, TellsUpdates
+from gateway.market.marketplaces.port import NotDelivered, OffersCatalogue, PartlyDelivered, TakesPhotos, TellsUpdates
 from gateway.market.marketplaces.woo_orders import PAID_BACK, search_word
 from gateway.market.marketplaces.woo_shelf import NOT_WHOLE, OTHER_CURRENCY
 from gateway.market.marketplaces.woocommerce import WooCommerceMarketplace
@@ -98,7 +98,7 @@ async def test_a_failure_after_the_first_order_tells_the_receipts_there_are() ->
         calls = len(shop.requests)
         await deliver(marketplace, orders[0])
         shop.cut_at = len(shop.requests) + (len(shop.requests) - calls) + 1
-        with pytest.raises(NotDelivered) as caught:
+        with pytest.raises(PartlyDelivered) as caught:
             await deliver(marketplace, *orders)
         told = [(each.id, each.outcome) for each in caught.value.receipts]
         assert told == [(orders[0].id, Outcome.DUPLICATE)]

@@ -7,8 +7,8 @@ import pytest
 from aiohttp import web
 
 from gateway.backhaul.dialer import OpenDialer
+from gateway.exchange.exchange import DeliveryLimits
 from gateway.market.batch import Outcome
-from gateway.market.marketplaces.exchange import DeliveryLimits
 from gateway.market.marketplaces.port import NotDelivered
 from gateway.market.marketplaces.woocommerce import WooCommerceMarketplace
 from tests.clocks import HandClock

@@ -8,9 +8,9 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 from openapi_spec_validator.readers import read_from_filename
 
+from gateway.document import read_document
 from gateway.market.attention import Code
 from gateway.market.batch import Batch, Outcome, as_sent, write_batch
-from gateway.market.document import read_document
 from gateway.market.order import Order, as_fields
 from gateway.market.states import State
 from gateway.market.wire.columns import MEDIA_TYPE, write_columns

@@ -131,7 +131,9 @@ class Disk:
                 files[name] = file.found(way, random)
         folder.mkdir(parents=True)
         for name, content in files.items():
-            (folder / Path(name).name).write_bytes(content)
+            path = folder / Path(name).relative_to(self._folder)
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(content)
 
     def _name(self, path: str, file: File | None) -> None:
         self._since.append((path, file))
@@ -150,17 +152,19 @@ def can_trace() -> str:
     return "" if tried.returncode == 0 else "this machine lets no process be traced (ptrace)"
 
 
-def traced(options: Sequence[str], trace: Path | str, words: Sequence[object]) -> subprocess.CompletedProcess[str]:
+def traced(
+    options: Sequence[str], trace: Path | str, words: Sequence[object], box: Path = BOX
+) -> subprocess.CompletedProcess[str]:
     """Run the box with its system calls traced."""
-    command = ["strace", "-f", "-o", str(trace), *options, sys.executable, str(BOX), *map(str, words)]
+    command = ["strace", "-f", "-o", str(trace), *options, sys.executable, str(box), *map(str, words)]
     surroundings = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(command, env=surroundings, capture_output=True, text=True, timeout=300, check=False)
 
 
-def recorded(trace: Path, world: str, folder: Path) -> list[Call]:
+def recorded(trace: Path, world: str, folder: Path, box: Path = BOX) -> list[Call]:
     """Return the calls of a box that does the day of a world in a folder."""
     options = ["--seccomp-bpf", "-y", "-xx", "-s", "10000000", "-e", f"trace={','.join(CALLS)}"]
-    done = traced(options, trace, ["play", world, folder])
+    done = traced(options, trace, ["play", world, folder], box)
     assert done.returncode == 0, done.stderr
     with trace.open(encoding="ascii") as lines:
         return [call for line in lines if (call := _read(line)) is not None]

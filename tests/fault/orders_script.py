@@ -10,17 +10,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
+from gateway.durable.ballast import Ballast
+from gateway.durable.database import Connect, connect
+from gateway.durable.vault import Vault
+from gateway.durable.writer import Request
 from gateway.errors import NoCapacity
+from gateway.exchange.backoff import Patience
 from gateway.market.attention import Attention, Code, Remark
-from gateway.market.backoff import Patience
 from gateway.market.batch import Outcome, Receipt, Verdict
-from gateway.market.journal.ballast import Ballast
 from gateway.market.journal.entries import Moment
 from gateway.market.journal.journal import FILE
 from gateway.market.journal.ledger import Ledger
-from gateway.market.journal.tables import Connect, connect
-from gateway.market.journal.vault import Vault
-from gateway.market.journal.writer import Request, Writer
+from gateway.market.journal.writer import Writer
 from gateway.market.order import Order
 from gateway.market.states import State
 from tests.clocks import HandClock
@@ -136,7 +137,7 @@ def play(writer: Writer, clock: HandClock, step: Step) -> None:
 
 def stand(writer: Writer) -> Stand:
     """Return all that a journal says: of each order, of what was trimmed, and of what is to be done."""
-    ledger = writer._ledger
+    ledger = writer._book
     assert ledger is not None
     entries, tables, standings = ledger.entries, ledger.tables, ledger.standings
     rows = list(tables.orders("1 ORDER BY number"))
@@ -167,18 +168,18 @@ def through_failures(writer: Writer, clock: HandClock, steps: Sequence[Step], kn
                 assert refusals < TRIES_MAX, "it takes orders again"
             assert found in (known[place], known[place + 1]), "a step by half"
             place += found == known[place + 1] and steps[place].works != (_take,)
-            assert writer._ledger is not None
-            writer._ledger._in_flight = set(under_way)  # it awaits no answer any more; the day must go on all the same
+            assert writer._book is not None
+            writer._book._in_flight = set(under_way)  # it awaits no answer any more; the day must go on all the same
         else:
             place += 1
-            under_way = set(writer._ledger._in_flight) if writer._ledger is not None else set()
+            under_way = set(writer._book._in_flight) if writer._book is not None else set()
     return refusals
 
 
 def mended(writer: Writer, clock: HandClock) -> Stand | None:
     """Return how a journal stands that was opened again after a failure; None while it fails."""
     clock.pass_s(10)
-    request = Request(lambda ledger: ledger.cursor(), True, False)
+    request: Request[Ledger] = Request(lambda ledger: ledger.cursor(), True, False)
     writer.serve([request])
     return None if request.error is not None else stand(writer)
 

@@ -9,12 +9,12 @@ from random import Random
 
 import pytest
 
+from gateway.durable.database import connect
+from gateway.durable.writer import MEND_PAUSE_S
 from gateway.errors import CannotStart, NoCapacity
 from gateway.market.attention import Attention, Code, Remark
 from gateway.market.batch import Outcome, Receipt, Verdict
 from gateway.market.journal.journal import FILE, Journal, JournalLimits
-from gateway.market.journal.tables import connect
-from gateway.market.journal.writer import MEND_PAUSE_S
 from gateway.market.order import Order
 from gateway.market.records import OrderView
 from gateway.market.states import State

@@ -7,54 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from gateway.durable.database import connect
+from gateway.durable.writer import MEND_PAUSE_S
 from gateway.errors import CannotStart, NoCapacity
 from gateway.market.batch import Verdict
 from gateway.market.journal.journal import Journal, JournalLimits
-from gateway.market.journal.tables import connect
-from gateway.market.journal.writer import MEND_PAUSE_S
 from gateway.market.states import State
 from tests.clocks import HandClock
+from tests.fault.failing_disk import Disk
 from tests.unit.market.orders import KEY, PATIENCE, an_order
 
 LIMITS = JournalLimits(ballast_bytes=50_000, free_bytes_min=0)
 MANY = 1_000_000
-
-
-class Disk:
-    """Makes connections whose commits fail as told; `fails_after` the data is in the file, as after a failed fsync."""
-
-    def __init__(self) -> None:
-        self.fails_before = False
-        self.fails_after = False
-        self.fails_to_settle = False
-        self.pages_max = 0
-        self.opened = 0
-
-    def connect(self, path: Path) -> sqlite3.Connection:
-        disk = self
-        self.opened += 1
-
-        class Failing(sqlite3.Connection):
-            def execute(self, statement: str, *values: object) -> sqlite3.Cursor:
-                if statement == "COMMIT" and disk.fails_before:
-                    raise failure()
-                if statement.startswith("PRAGMA wal_checkpoint") and disk.fails_to_settle:
-                    raise failure()
-                found = super().execute(statement, *values)  # type: ignore[arg-type]
-                if statement == "COMMIT" and disk.fails_after:
-                    raise failure()
-                return found
-
-        connection = sqlite3.connect(path, isolation_level=None, factory=Failing)
-        if self.pages_max:
-            connection.execute(f"PRAGMA max_page_count={self.pages_max}")
-        return connection
-
-
-def failure() -> sqlite3.OperationalError:
-    error = sqlite3.OperationalError("disk I/O error")
-    error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
-    return error
 
 
 @asynccontextmanager

@@ -10,9 +10,9 @@ from gateway.backhaul.dialer import OpenDialer
 from gateway.backhaul.link import Backhaul
 from gateway.clock import SystemClock
 from gateway.demo.marketplace import DemoMarketplace
-from gateway.market.backoff import Patience
+from gateway.exchange.backoff import Patience
+from gateway.exchange.exchange import DeliveryLimits
 from gateway.market.batch import Batch, Outcome, Receipt
-from gateway.market.marketplaces.exchange import DeliveryLimits
 from gateway.market.marketplaces.http import HttpMarketplace
 from gateway.market.room import MarketLimits, MarketRoom
 from gateway.market.states import State

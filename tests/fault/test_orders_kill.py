@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.market.journal.tables import BUSY_S
+from gateway.durable.database import BUSY_S
 from tests.clocks import HandClock
 from tests.fault.conftest import Trials
 from tests.fault.orders_replay import can_trace, traced

@@ -16,6 +16,7 @@ from typing import TypeVar
 import pytest
 
 from gateway.backhaul.link import Backhaul
+from gateway.durable.writer import Request
 from gateway.errors import Conflict
 from gateway.market.attention import Code
 from gateway.market.batch import Outcome
@@ -23,7 +24,6 @@ from gateway.market.drain import Drain
 from gateway.market.following import Following
 from gateway.market.journal.journal import Journal, JournalLimits
 from gateway.market.journal.ledger import Ledger
-from gateway.market.journal.writer import Request
 from gateway.market.marketplaces.port import NotDelivered
 from gateway.market.order import Order
 from gateway.market.records import OrderView

@@ -12,12 +12,12 @@ from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.durable.sealed_file import FileSeal, NotOpened
 from gateway.errors import BadRequest, GatewayError, NotSignedIn, TooLarge
 from gateway.listener import Limits, Listener
 from gateway.market.photos.intake import routes
 from gateway.market.photos.kinds import kind_of
 from gateway.market.photos.refusals import Gap, OtherContent, WrongKind
-from gateway.market.photos.sealed import NotOpened, Seal
 from gateway.market.photos.shelf import Shelf
 from gateway.market.photos.stretch import stretch_of
 from gateway.units import Address
@@ -53,7 +53,7 @@ def test_a_file_with_anything_in_it_is_opened_as_it_was_written_or_not_at_all(
     flips: list[tuple[int, bool]], added: bytes
 ) -> None:
     with TemporaryDirectory() as folder:
-        seal, name = Seal(KEY), "0" * 40
+        seal, name = FileSeal(KEY), "0" * 40
         head = seal.new_head(name, "ana", "a" * 64, 1_000)
         raw = bytearray(head + added)
         for at, low in flips:
@@ -66,7 +66,7 @@ def test_a_file_with_anything_in_it_is_opened_as_it_was_written_or_not_at_all(
         except NotOpened:
             assert bytes(raw[: len(head)]) != head
             return
-        assert (found.merchant, found.size_bytes, found.bytes_before) == ("ana", 1_000, len(head))
+        assert (found.owner, found.size_bytes, found.bytes_before) == ("ana", 1_000, len(head))
 
 
 _steps = st.lists(

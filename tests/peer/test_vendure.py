@@ -14,9 +14,9 @@ import pytest
 from gateway.backhaul.dialer import OpenDialer
 from gateway.backhaul.link import Backhaul
 from gateway.clock import SystemClock
+from gateway.exchange.exchange import DeliveryLimits
 from gateway.market.attention import Attention, Code, Remark
 from gateway.market.batch import Batch, Outcome, Receipt
-from gateway.market.marketplaces.exchange import DeliveryLimits
 from gateway.market.marketplaces.port import NotDelivered, OffersCatalogue, TellsUpdates
 from gateway.market.marketplaces.vendure import VendureMarketplace
 from gateway.market.marketplaces.vendure_api import Credentials

@@ -17,9 +17,10 @@ from typer.testing import CliRunner
 
 from gateway.cli import app, main
 from gateway.data_folder import ORDERS_KEY, RECEIPTS_KEY, DataFolder
+from gateway.durable.recipient import as_text
 from gateway.market.bundle import MEDIA_TYPE
 from gateway.market.journal.journal import FILE, Journal, JournalLimits
-from gateway.market.receipts import ReceiptKey, as_text
+from gateway.market.receipts import ReceiptKey
 from gateway.market.records import OrderView
 from gateway.market.wire.signature import key_from, verify
 from tests.clocks import HandClock
@@ -259,7 +260,7 @@ def own_key(config: Path) -> ReceiptKey:
 
 
 def receipt(key: ReceiptKey, code: str) -> str:
-    from gateway.market.document import canonical
+    from gateway.document import canonical
 
     words = {"box": code, "hash": "ab" * 16, "id": an_order().id, "receipt": f"{code}-0001-0002"}
     text = canonical(words | {"time": "2027-01-15T08:00:00.250Z", "total": "2323 PEN"})

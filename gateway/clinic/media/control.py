@@ -4,7 +4,9 @@ Times are of the system's monotonic clock, which both processes share. A leg is 
 it and says what it gets. Nothing here is of a person: streams have numbers.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from gateway.backhaul.sensing.samples import DelaySample, Way
 
@@ -145,3 +147,15 @@ class Measured:
 
 
 Event = Opened | Refused | Changed | Figures | Measured
+
+
+class Ear(Protocol):
+    """Who wants to know what a call tells of the link."""
+
+    def hear(self, samples: Iterable[DelaySample]) -> None:
+        """Take delays."""
+        ...
+
+    def hear_loss(self, way: Way, expected: int, lost: int) -> None:
+        """Take how many packets were due one way, and how many of them never came."""
+        ...

@@ -1,78 +1,44 @@
 """Media crosses the box as RTP, never decoded: every name of aiortc and aioice that is not promised stands here.
 
-aiortc negotiates, gathers, and makes the DTLS handshake; its own senders and receivers are kept from starting, and
-datagrams are taken where the socket delivers them. Per packet: unprotect, look at the header, protect, send; no queue,
-no task, no decoder. `tests/contract/test_aiortc_contract.py` holds each private name, and `aiortc==1.16.*` is pinned.
+aiortc negotiates one voice, gathers, and makes the DTLS handshake; what it would send and receive is kept from
+starting, and datagrams are taken where the socket delivers them. Per packet: unprotect, look at the header, protect,
+send; no queue, no task, no decoder. `tests/contract/test_aiortc_contract.py` holds each private name, and
+`aiortc==1.16.*` is pinned.
 
 Taking datagrams at the socket also keeps strangers out: an empty datagram ends aiortc's transport (it reads the first
 byte), a malformed STUN attribute raises out of its parser, and media is taken from the address ICE agreed on alone.
 
-Source: RFC 7983 (telling STUN, DTLS and SRTP apart), RFC 5761 §4 (RTP and RTCP on one port), RFC 3711 (SRTP),
-draft-alvestrand-rmcat-remb-03.
+Source: RFC 7983 (telling STUN, DTLS and SRTP apart), RFC 5761 §4 (RTP and RTCP on one port), RFC 3711 (SRTP).
 """
 
 import struct
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import aioice.ice
-import pylibsrtp
-from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCRtpTransceiver, rtp
+from aiortc import (
+    RTCBundlePolicy,
+    RTCConfiguration,
+    RTCIceCandidate,
+    RTCIceServer,
+    RTCPeerConnection,
+    RTCRtpSender,
+    RTCRtpTransceiver,
+)
 
-from gateway.clinic.media.streams import Reception
+from gateway.clinic.media.control import Relay
+from gateway.clinic.media.dscp import PICTURE, VOICE
+from gateway.clinic.media.ports import Address, Port
+from gateway.clinic.media.rtcp import Feedback, read_rtcp
+from gateway.clinic.media.sdp import Candidate
+from gateway.clinic.media.srtp import Keys
 
 CONSENT_FAILURES = 60  # aioice's 6 end a call after an outage of 30 s; 60 were seen to outlive 45 s (2026-11)
-SEND_BUFFER_BYTES_MAX = 65_536  # a Wi-Fi that takes nothing: media that waits longer is too late
+RELAYED_UNSENT_MAX = 64  # datagrams that wait for a TURN channel to be bound
 LOWER_HEADERS_BYTES = 28  # IPv4 and UDP, for the link's account
-_CODECS = {"audio": "audio/opus", "video": "video/vp8"}
-_RTCP_TYPES = range(192, 209)  # the second byte (RFC 5761 §4)
-
-
-@dataclass(frozen=True, slots=True)
-class SenderReported:
-    """A browser tied its media clock to its wall clock."""
-
-    ssrc: int
-    ntp: int
-    timestamp: int
-
-
-@dataclass(frozen=True, slots=True)
-class ReceiverReported:
-    """A browser told how one of our streams arrives."""
-
-    ssrc: int
-    fraction_lost: int
-    packets_lost: int
-    highest_sequence: int
-    last_report: int  # the middle of our sender report's time (RFC 3550 §6.4.1), 0 before the first came
-    since_report: int  # in 1/65536 s
-
-
-@dataclass(frozen=True, slots=True)
-class PacketsMissed:
-    """A browser asks for packets again."""
-
-    ssrc: int
-    sequences: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class KeyframeWanted:
-    """A browser cannot go on without a keyframe."""
-
-    ssrc: int
-
-
-@dataclass(frozen=True, slots=True)
-class BitrateEstimated:
-    """A browser says what the way to it can carry (REMB)."""
-
-    bps: int
-
-
-Feedback = SenderReported | ReceiverReported | PacketsMissed | KeyframeWanted | BitrateEstimated
+_VOICE = "audio/opus"
+_DSCP = {"audio": VOICE, "video": PICTURE}
 
 
 def outlive_outages() -> None:
@@ -80,19 +46,17 @@ def outlive_outages() -> None:
     aioice.ice.CONSENT_FAILURES = CONSENT_FAILURES
 
 
-def open_connection() -> tuple[RTCPeerConnection, dict[str, RTCRtpTransceiver]]:
-    """Return a connection with one voice and one picture whose media is left to us."""
-    # without the empty list aiortc asks a public STUN server, and waits 5 s for it when offline
-    connection = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
-    transceivers = {}
-    for kind, mime_type in _CODECS.items():
-        transceiver = connection.addTransceiver(kind, "sendrecv")
-        offered = RTCRtpSender.getCapabilities(kind).codecs
-        transceiver.setCodecPreferences([codec for codec in offered if codec.mimeType.lower() == mime_type])
-        transceiver.receiver.receive = _leave_to_us  # type: ignore[method-assign]
-        transceiver.sender.send = _leave_to_us  # type: ignore[method-assign]
-        transceivers[kind] = transceiver
-    return connection, transceivers
+def open_connection(relays: Iterable[Relay] = ()) -> tuple[RTCPeerConnection, RTCRtpTransceiver]:
+    """Return a connection with one voice, whose transport carries whatever we send over it."""
+    # without a list aiortc asks a public STUN server, and waits 5 s for it when offline
+    servers = [RTCIceServer(each.url, username=each.user, credential=each.password) for each in relays]
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
+    transceiver = connection.addTransceiver("audio", "sendrecv")
+    offered = RTCRtpSender.getCapabilities("audio").codecs
+    transceiver.setCodecPreferences([codec for codec in offered if codec.mimeType.lower() == _VOICE])
+    transceiver.receiver.receive = _leave_to_us  # type: ignore[method-assign]
+    transceiver.sender.send = _leave_to_us  # type: ignore[method-assign]
+    return connection, transceiver
 
 
 def gather_ipv4_only(transceiver: RTCRtpTransceiver) -> None:
@@ -100,9 +64,27 @@ def gather_ipv4_only(transceiver: RTCRtpTransceiver) -> None:
     transceiver.receiver.transport.transport._connection._use_ipv6 = False
 
 
-def outgoing_ssrc(transceiver: RTCRtpTransceiver) -> int:
-    """Return the SSRC that our answer promised the browser."""
-    return transceiver.sender._ssrc
+async def add_candidates(connection: RTCPeerConnection, mid: str, candidates: Iterable[Candidate]) -> None:
+    """Let the connection try these addresses of the browser's, too."""
+    for index, each in enumerate(candidates):
+        await connection.addIceCandidate(
+            RTCIceCandidate(
+                component=1,
+                foundation=str(index),
+                ip=each.host,
+                port=each.port,
+                priority=each.priority,
+                protocol="udp",
+                type=each.kind,
+                sdpMid=mid,
+            )
+        )
+
+
+def gathered(transceiver: RTCRtpTransceiver, kind: str) -> tuple[tuple[str, int], ...]:
+    """Return the addresses of a kind (host or relay) at which media is taken."""
+    gatherer = transceiver.receiver.transport.transport.iceGatherer
+    return tuple((each.ip, each.port) for each in gatherer.getLocalCandidates() if each.type == kind)
 
 
 async def _leave_to_us(parameters: object) -> None:
@@ -117,14 +99,22 @@ class Wire:
         transceiver: RTCRtpTransceiver,
         *,
         now_s: Callable[[], float],
+        failed: Callable[[Exception], None],
         take_rtp: Callable[[bytes, float], None],
         take_feedback: Callable[[Feedback, float], None],
     ) -> None:
+        """Hand what comes to `take_rtp` and `take_feedback`, and what these raise to `failed`."""
         self._dtls: Any = transceiver.receiver.transport
         self._ice: Any = self._dtls.transport._connection
+        self._nominated: Any = self._ice._nominated
         self._now_s = now_s
+        self._failed = failed
         self._take_rtp = take_rtp
         self._take_feedback = take_feedback
+        self._keys: Any = None  # `Keys`, once there are any
+        self._pair: Any = None
+        self._peer: Address = ()
+        self._way: Any = None  # a `Port` or a `_Relayed`, once there is one
         self.received_bytes = 0
         self.sent_bytes = 0
         self.heard_s = now_s()
@@ -132,188 +122,128 @@ class Wire:
     def take_over(self) -> None:
         """From now on datagrams come to us first; the addresses have been gathered."""
         for protocol in self._ice._protocols:
-            protocol.datagram_received = _Door(self, protocol.datagram_received)
-
-    def sockets(self) -> list[Any]:
-        """Return what the event loop shows of the sockets; the addresses have been gathered."""
-        return [protocol.transport.get_extra_info("socket") for protocol in self._ice._protocols]
+            protocol.datagram_received = partial(self._arrived, protocol.datagram_received)
 
     def abort(self) -> None:
         """Close the sockets without another word."""
         for protocol in self._ice._protocols:
-            protocol.transport.abort()
+            _way(protocol.transport).abort()
 
     @property
     def is_open(self) -> bool:
         """Whether media can be sent now."""
-        return self._dtls._tx_srtp is not None and bool(self._ice._nominated)
+        return self._is_ready()
 
-    def send_rtp(self, packet: bytes) -> bytes | None:
-        """Protect and send a packet; return the datagram, or None when it could not go."""
-        if not self.is_open:
+    def send_rtp(self, packet: bytes, kind: str) -> bytes | None:
+        """Protect and send a packet of a kind; return the datagram, or None when it could not go."""
+        if not self._is_ready():
             return None
-        try:
-            datagram: bytes = self._dtls._tx_srtp.protect(packet)
-        except pylibsrtp.Error:
+        datagram: bytes | None = self._keys.protect(packet)
+        if datagram is None:
             return None
-        return datagram if self.send(datagram) else None
+        way = self._way
+        way.mark(_DSCP[kind])
+        if not way.send(datagram, self._peer):
+            return None
+        self.sent_bytes += len(datagram) + LOWER_HEADERS_BYTES
+        return datagram
 
     def send(self, datagram: bytes) -> bool:
-        """Send a protected datagram; False when the socket takes no more."""
-        pair = self._ice._nominated.get(1)
-        if pair is None:
+        """Send a protected datagram of a picture again; False when the socket takes no more."""
+        if not self._is_ready():
             return False
-        udp = pair.protocol.transport
-        if udp.is_closing() or udp.get_write_buffer_size() > SEND_BUFFER_BYTES_MAX:
-            return False
-        udp.sendto(datagram, pair.remote_addr)
-        self.sent_bytes += len(datagram) + LOWER_HEADERS_BYTES
-        return True
+        self._way.mark(PICTURE)
+        return self._send(datagram)
 
     def send_rtcp(self, compound: bytes) -> None:
         """Protect and send reports or requests."""
-        if not self.is_open:
-            return
-        try:
-            self.send(self._dtls._tx_srtp.protect_rtcp(compound))
-        except pylibsrtp.Error:
-            return
+        if self._is_ready() and (datagram := self._keys.protect_rtcp(compound)) is not None:
+            self._send(datagram)
 
-    def note_heard(self) -> None:
-        """Take note that the browser is there."""
-        self.heard_s = self._now_s()
+    def _send(self, datagram: bytes) -> bool:
+        if not self._way.send(datagram, self._peer):
+            return False
+        self.sent_bytes += len(datagram) + LOWER_HEADERS_BYTES
+        return True
 
-    def is_from_peer(self, address: tuple[Any, ...]) -> bool:
-        """Whether a datagram came from where ICE agreed."""
-        pair = self._ice._nominated.get(1)
-        return pair is not None and pair.remote_addr == address[:2]
+    def _is_ready(self) -> bool:
+        """Follow what ICE agreed on and take the keys that DTLS left; False before both did."""
+        pair = self._nominated.get(1)
+        if pair is not self._pair:
+            self._pair = pair
+            self._peer = pair.remote_addr if pair is not None else ()
+            self._way = _way(pair.protocol.transport) if pair is not None else None
+        if self._keys is None and self._dtls._rx_srtp is not None and self._dtls._tx_srtp is not None:
+            self._keys = Keys(self._dtls._rx_srtp, self._dtls._tx_srtp)
+        return pair is not None and self._keys is not None
 
-    def take_media(self, datagram: bytes) -> None:
-        """Unprotect a datagram of the browser and hand on what is in it."""
-        srtp = self._dtls._rx_srtp
-        if srtp is None:
-            return
-        now_s = self._now_s()
-        try:
-            if datagram[1] in _RTCP_TYPES:
-                for feedback in read_rtcp(srtp.unprotect_rtcp(datagram)):
-                    self._take_feedback(feedback, now_s)
-            else:
-                self._take_rtp(srtp.unprotect(datagram), now_s)
-        except pylibsrtp.Error:  # a forged, repeated or very late datagram
-            return
-        self.received_bytes += len(datagram) + LOWER_HEADERS_BYTES
-        self.heard_s = now_s
-
-
-class _Door:
-    """Where one socket's datagrams come in (RFC 7983 §7)."""
-
-    __slots__ = ("_others", "_wire")
-
-    def __init__(self, wire: Wire, others: Callable[[bytes, tuple[Any, ...]], None]) -> None:
-        self._wire = wire
-        self._others = others
-
-    def __call__(self, datagram: bytes, address: tuple[Any, ...]) -> None:
+    def _arrived(self, others: Callable[[bytes, Address], None], datagram: bytes, address: Address) -> None:
+        """Take one socket's datagram, or leave it to aioice (RFC 7983 §7)."""
         kind = datagram[0] if len(datagram) > 1 else 255
-        is_peers = self._wire.is_from_peer(address)
-        if 128 <= kind <= 191 and is_peers:
-            self._wire.take_media(datagram)
-        elif kind <= 3 or (20 <= kind <= 63 and is_peers):
-            try:
-                self._others(datagram, address)
-            except (struct.error, LookupError, ValueError, AssertionError):
-                return  # not STUN after all
-            if is_peers:
-                self._wire.note_heard()
+        is_ready = self._is_ready()
+        is_peers = address == self._peer
+        try:
+            if 128 <= kind <= 191:
+                if is_peers and is_ready:
+                    self._take_media(datagram)
+            elif kind <= 3 or (20 <= kind <= 63 and is_peers):
+                _hand_on(others, datagram, address)
+                if is_peers:
+                    self.heard_s = self._now_s()
+        except Exception as exc:  # noqa: BLE001 - whatever it is, it is this browser's alone
+            self._failed(exc)
+
+    def _take_media(self, datagram: bytes) -> None:
+        """Unprotect a datagram of the browser and hand on what is in it; forged, repeated or very late: nothing."""
+        if 192 <= datagram[1] <= 208:  # RFC 5761 §4: RTCP
+            self._take_rtcp(datagram)
+            return
+        packet = self._keys.unprotect(datagram)
+        if packet is None:
+            return
+        self.heard_s = now_s = self._now_s()
+        self.received_bytes += len(datagram) + LOWER_HEADERS_BYTES
+        self._take_rtp(packet, now_s)
+
+    def _take_rtcp(self, datagram: bytes) -> None:
+        compound = self._keys.unprotect_rtcp(datagram)
+        if compound is None:
+            return
+        self.heard_s = now_s = self._now_s()
+        self.received_bytes += len(datagram) + LOWER_HEADERS_BYTES
+        for feedback in read_rtcp(compound):
+            self._take_feedback(feedback, now_s)
 
 
-def read_rtcp(compound: bytes) -> Sequence[Feedback]:
-    """Return what a compound RTCP packet says that concerns us; nothing when it is malformed."""
+class _Relayed:
+    """The way through a TURN server, whose client makes a task of each datagram."""
+
+    __slots__ = ("_transport",)
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+
+    def mark(self, dscp: int) -> None:
+        """Leave the marks to the socket below, which voice and picture share in one queue of aioice's."""
+
+    def send(self, datagram: bytes, address: Address) -> bool:
+        """Hand a datagram on; False while too many wait for the server."""
+        if len(self._transport._TurnTransport__send_tasks) >= RELAYED_UNSENT_MAX:
+            return False
+        self._transport.sendto(datagram, address)
+        return True
+
+    def abort(self) -> None:
+        """Close what leads to the server."""
+        self._transport._TurnTransport__inner_protocol.transport.abort()
+
+
+def _way(transport: Any) -> Any:
+    return transport if isinstance(transport, Port) else _Relayed(transport)
+
+
+def _hand_on(others: Callable[[bytes, Address], None], datagram: bytes, address: Address) -> None:
     try:
-        packets = rtp.RtcpPacket.parse(compound)
-    except (ValueError, struct.error, IndexError):
-        return ()
-    found: list[Feedback] = []
-    for packet in packets:
-        match packet:
-            case rtp.RtcpSrPacket(ssrc=ssrc, sender_info=info, reports=reports):
-                found.append(SenderReported(ssrc, info.ntp_timestamp, info.rtp_timestamp))
-                found += [_reported(report) for report in reports]
-            case rtp.RtcpRrPacket(reports=reports):
-                found += [_reported(report) for report in reports]
-            case rtp.RtcpRtpfbPacket(fmt=rtp.RTCP_RTPFB_NACK, media_ssrc=ssrc, lost=lost):
-                found.append(PacketsMissed(ssrc, tuple(sequence & 0xFFFF for sequence in lost)))
-            case rtp.RtcpPsfbPacket(fmt=rtp.RTCP_PSFB_PLI, media_ssrc=ssrc):
-                found.append(KeyframeWanted(ssrc))
-            case rtp.RtcpPsfbPacket(fmt=rtp.RTCP_PSFB_FIR, fci=fci) if len(fci) >= 8:
-                found.append(KeyframeWanted(int.from_bytes(fci[:4])))  # RFC 5104 §4.3.1.1: media_ssrc is 0
-            case rtp.RtcpPsfbPacket(fmt=rtp.RTCP_PSFB_APP, fci=fci):
-                found += _estimated(fci)
-    return found
-
-
-def write_remb(ssrc: int, bps: int, media_ssrc: int) -> bytes:
-    """Return a REMB: `media_ssrc`'s sender may send `bps`."""
-    fci = rtp.pack_remb_fci(bps, [media_ssrc])
-    return bytes(rtp.RtcpPsfbPacket(fmt=rtp.RTCP_PSFB_APP, ssrc=ssrc, media_ssrc=0, fci=fci))
-
-
-def write_keyframe_request(ssrc: int, media_ssrc: int) -> bytes:
-    """Return a picture loss indication (RFC 4585 §6.3.1)."""
-    return bytes(rtp.RtcpPsfbPacket(fmt=rtp.RTCP_PSFB_PLI, ssrc=ssrc, media_ssrc=media_ssrc))
-
-
-def write_nack(ssrc: int, media_ssrc: int, missing: Sequence[int]) -> bytes:
-    """Return a NACK for extended sequence numbers in ascending order (RFC 4585 §6.2.1)."""
-    payload = struct.pack("!LL", ssrc, media_ssrc)
-    left = list(missing)
-    while left:
-        first, *left = left
-        mask = 0
-        while left and left[0] - first <= 16:
-            mask |= 1 << (left.pop(0) - first - 1)
-        payload += struct.pack("!HH", first & 0xFFFF, mask)
-    return rtp.pack_rtcp_packet(rtp.RTCP_RTPFB, rtp.RTCP_RTPFB_NACK, payload)
-
-
-def write_receiver_report(ssrc: int, receptions: Sequence[Reception]) -> bytes:
-    """Return a receiver report (RFC 3550 §6.4.2)."""
-    reports = [
-        rtp.RtcpReceiverInfo(
-            ssrc=each.ssrc,
-            fraction_lost=each.fraction_lost,
-            packets_lost=each.packets_lost,
-            highest_sequence=each.highest_sequence,
-            jitter=each.jitter,
-            lsr=each.last_report,
-            dlsr=each.since_report,
-        )
-        for each in receptions
-    ]
-    return bytes(rtp.RtcpRrPacket(ssrc=ssrc, reports=reports))
-
-
-def write_sender_report(ssrc: int, ntp: int, timestamp: int, packets: int, payload_bytes: int) -> bytes:
-    """Return a sender report (RFC 3550 §6.4.1)."""
-    info = rtp.RtcpSenderInfo(ntp, timestamp, packets & 0xFFFFFFFF, payload_bytes & 0xFFFFFFFF)
-    return bytes(rtp.RtcpSrPacket(ssrc=ssrc, sender_info=info))
-
-
-def _reported(report: rtp.RtcpReceiverInfo) -> ReceiverReported:
-    return ReceiverReported(
-        report.ssrc,
-        fraction_lost=report.fraction_lost,
-        packets_lost=report.packets_lost,
-        highest_sequence=report.highest_sequence,
-        last_report=report.lsr,
-        since_report=report.dlsr,
-    )
-
-
-def _estimated(fci: bytes) -> list[Feedback]:
-    try:
-        return [BitrateEstimated(rtp.unpack_remb_fci(fci)[0])]
-    except (ValueError, struct.error):  # another application's message
-        return []
+        others(datagram, address)
+    except (struct.error, LookupError, ValueError, AssertionError):
+        return  # not STUN after all

@@ -16,7 +16,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from gateway.backhaul.sensing.samples import DelaySample, Sees
-from gateway.clinic.media.streams import GAP_MAX, HEADER_BYTES, ONE_BYTE, Allowance, Header
+from gateway.clinic.media.headers import element
+from gateway.clinic.media.streams import Allowance
 
 STAMP_HZ = 1 << 18
 STAMPS = 1 << 24
@@ -26,8 +27,9 @@ SETTLED_S = 0.5  # of a run, before it is believed
 LEAP_S = 0.1  # a packet that comes so much sooner than all before had another clock
 PAUSE_S = 2.0  # a gap in which a sender's clock may have stood still: a computer that slept
 DELAY_S_MAX = 5.0  # no queue is longer
-REPORTS_MAX = 8  # sender reports that are remembered: a browser answers in 1 to 5 s
+REPORTS_MAX = 48  # sender reports that are remembered, of six streams: a browser answers in 1 to 5 s
 EXPECTED_MAX = 1_000  # voice packets between two reports: 20 s of them
+LOST_MAX = 64  # of them; more at once is an outage, and no sign of a queue
 
 
 class Loss(NamedTuple):
@@ -40,7 +42,7 @@ class Loss(NamedTuple):
 class Instrument:
     """What is measured on one far browser's media."""
 
-    def __init__(self, path: str, stamp_ids: Mapping[str, int | None]) -> None:
+    def __init__(self, path: str, stamp_ids: Mapping[str, int]) -> None:
         """Name its delays after `path`; `stamp_ids` are the ids under which each kind's stamps come."""
         self._path = path
         self._stamp_ids = stamp_ids
@@ -48,17 +50,18 @@ class Instrument:
         self._clock = SenderClock()
         self._frame = -1
         self._reports: deque[tuple[int, int, float]] = deque(maxlen=REPORTS_MAX)
-        self._down, self._up = Losses(), Losses()
+        self._down = Losses()
+        self._up: dict[int, Losses] = {}
 
-    def arrived(self, packet: bytes, header: Header, kind: str, now_s: float) -> DelaySample | None:
+    def arrived(self, packet: bytes, payload_at: int, kind: str, timestamp: int, now_s: float) -> DelaySample | None:
         """Return what a packet tells of the way down; of a picture, its first alone: the others wait for each other."""
-        if kind == "video" and header.timestamp == self._frame:
+        if kind == "video" and timestamp == self._frame:
             return None
-        sent = sent_at(packet, header, self._stamp_ids.get(kind))
+        sent = sent_at(packet, payload_at, self._stamp_ids.get(kind, 0))
         if sent is None:
             return None
         if kind == "video":
-            self._frame = header.timestamp
+            self._frame = timestamp
         if not self._allowance.take(1, now_s):
             return None
         delay_s = self._clock.delay_s(sent, now_s)
@@ -82,9 +85,9 @@ class Instrument:
         """Return the voice's losses towards the village, from what was due and came since its stream began."""
         return self._down.since(expected, expected - received)
 
-    def lost_up(self, highest_sequence: int, lost: int) -> Loss | None:
-        """Return the voice's losses towards the browser, from its report."""
-        return self._up.since(highest_sequence, lost)
+    def lost_up(self, ssrc: int, highest_sequence: int, lost: int) -> Loss | None:
+        """Return the losses of one of our voices towards the browser, from its report."""
+        return self._up.setdefault(ssrc, Losses()).since(highest_sequence, lost)
 
 
 class SenderClock:
@@ -128,28 +131,12 @@ class Losses:
         if before is None:
             return None
         due, missing = expected - before.expected, max(lost - before.lost, 0)
-        if not 0 < due <= EXPECTED_MAX or missing > min(due, GAP_MAX):
+        if not 0 < due <= EXPECTED_MAX or missing > min(due, LOST_MAX):
             return None
         return Loss(due, missing)
 
 
-def sent_at(packet: bytes, header: Header, stamp_id: int | None) -> int | None:
+def sent_at(packet: bytes, payload_at: int, stamp_id: int) -> int | None:
     """Return the abs-send-time in a packet's header extension, or None where there is none."""
-    if stamp_id is None or not packet[0] & 0x10:
-        return None
-    at = HEADER_BYTES + 4 * (packet[0] & 0x0F)
-    if int.from_bytes(packet[at : at + 2]) != ONE_BYTE:
-        return None
-    at += 4
-    while at < header.payload_at:
-        element = packet[at]
-        if element == 0:  # padding
-            at += 1
-            continue
-        length = (element & 0x0F) + 1
-        if element >> 4 == stamp_id and length == 3 and at + 4 <= header.payload_at:
-            return int.from_bytes(packet[at + 1 : at + 4])
-        if element >> 4 == 15:  # §4.2: nothing after it counts
-            return None
-        at += 1 + length
-    return None
+    at, length = element(packet, payload_at, stamp_id)
+    return int.from_bytes(packet[at : at + 3]) if length == 3 else None

@@ -1,68 +1,41 @@
-"""One browser's half of a call: its streams are followed and handed to the other half, and told what they may take.
+"""One browser's part in a call: what it sends (`Source`), what it gets (`Slot`s), and what it is told.
 
-A packet goes straight through: `Wire` → `Incoming` (numbering) → the other leg's `Outgoing` (rewriting) → its `Wire`.
-What a browser asks for is answered where it can be: packets from the leg's own history, keyframes from the source,
-merged. Reports keep the source's pair of clocks, so that lips and voice stay together (RFC 3550 §6.4.1).
+A packet goes straight through: `Wire` → `Source` (counting) → the other legs' `Slot`s (rewriting) → their `Wire`s. What
+a browser asks for is answered where it can be: packets from the slot's own history, keyframes from the source, merged.
+Reports keep the source's pair of clocks, so that lips and voice stay together (RFC 3550 §6.4.1).
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Protocol, assert_never
+from collections.abc import Callable, Sequence
+from typing import assert_never
 
-from aiortc import RTCRtpTransceiver
-
-from gateway.backhaul.sensing.samples import DelaySample, Way
-from gateway.clinic.media.forwarding import (
+from gateway.backhaul.sensing.samples import Way
+from gateway.clinic.media.control import LegFigures
+from gateway.clinic.media.forwarding import Wire
+from gateway.clinic.media.history import RESEND_RATIO
+from gateway.clinic.media.instrument import Instrument
+from gateway.clinic.media.outgoing import Outgoing
+from gateway.clinic.media.rtcp import (
     BitrateEstimated,
     Feedback,
     KeyframeWanted,
     PacketsMissed,
     ReceiverReported,
     SenderReported,
-    Wire,
-    outgoing_ssrc,
-    write_keyframe_request,
-    write_nack,
     write_receiver_report,
     write_remb,
-    write_sender_report,
 )
-from gateway.clinic.media.instrument import Instrument
-from gateway.clinic.media.sdp import Offer
-from gateway.clinic.media.streams import GAP_MAX, History, Incoming, KeyframeRequests, Outgoing, read_header
+from gateway.clinic.media.rtx import Rtx
+from gateway.clinic.media.sdp import Media, Offer, ssrc_of
+from gateway.clinic.media.slot import Slot
+from gateway.clinic.media.source import CLOCK_RATES, Ear, Source
+from gateway.clinic.media.streams import Allowance
 from gateway.clock import Clock
 
-CLOCK_RATES = {"audio": 48_000, "video": 90_000}  # RFC 7587 §4.1, RFC 7741 §4.1
 REMB_PAUSE_S = 0.45  # a cap that is lost comes again; a change goes at once
 REPORT_PAUSE_S = 1.0
 ESTIMATE_S = 5.0  # browsers repeat theirs each second
 SILENCE_S = 1.0  # a browser that sends its voice is heard 17 times a second or more
-NACKED_MAX = 128  # of one request; more than a second of picture
-
-
-class Ear(Protocol):
-    """Who wants to know what a call tells of the link."""
-
-    def hear(self, samples: Iterable[DelaySample]) -> None:
-        """Take delays."""
-        ...
-
-    def hear_loss(self, way: Way, expected: int, lost: int) -> None:
-        """Take how many packets were due one way, and how many of them never came."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class LegStatistics:
-    """What one leg has carried since it began."""
-
-    received_bytes: int
-    sent_bytes: int
-    forwarded_packets: int
-    resent_packets: int
-    keyframe_requests: int
-    fraction_lost: float
-    """Of what we send, as the browser last reported it."""
+ROUND_TRIP_WEIGHT = 0.25  # of the newest: one comes each second or so
 
 
 class Leg:
@@ -71,190 +44,180 @@ class Leg:
     def __init__(
         self,
         offer: Offer,
-        transceivers: Mapping[str, RTCRtpTransceiver],
+        *,
+        codec: str,
+        with_red: bool,
+        number: int,
         clock: Clock,
         first_sequence: int,
+        open_wire: Callable[..., Wire],
         ear: Ear | None = None,
     ) -> None:
+        """Number its streams from `first_sequence` on; `open_wire` is given `take_rtp` and `take_feedback`."""
+        self._number = number
         self._clock = clock
-        self._kinds = {each.payload_type: each.kind for each in offer.media}
-        self._incoming = {kind: Incoming(rate) for kind, rate in CLOCK_RATES.items()}
-        self._outgoing = {
-            kind: Outgoing(
-                ssrc=outgoing_ssrc(transceivers[kind]),
-                payload_type=offer.of(kind).payload_type,
-                clock_rate=rate,
-                abs_send_time_id=offer.of(kind).abs_send_time_id if kind == "video" else None,
-                sequence=first_sequence,
-            )
-            for kind, rate in CLOCK_RATES.items()
-        }
-        self.wire = Wire(
-            transceivers["audio"], now_s=clock.now_s, take_rtp=self._take_rtp, take_feedback=self._take_feedback
-        )
-        self._ssrc = self._outgoing["video"].ssrc  # who our own reports come from
         self._ear = ear
-        stamp_ids = {each.kind: each.abs_send_time_id for each in offer.media}
-        self._instrument = Instrument(f"call:{self._ssrc}", stamp_ids)
-        self._other: Leg | None = None
-        self._history = History()
-        self._keyframes = KeyframeRequests()
+        self._ssrc = ssrc_of(0, "video")  # who our own reports come from
+        self._instrument = Instrument(f"call:{number}", {each.kind: each.abs_send_time_id for each in offer.media[:2]})
+        self._resends = Allowance(0, burst_s=0.5)
+        self.source = Source(
+            offer, codec=codec, with_red=with_red, ssrc=self._ssrc, instrument=self._instrument, ear=ear
+        )
+        self.wire = open_wire(take_rtp=self.source.take_rtp, take_feedback=self._take_feedback)
+        self.source.connect(self.wire)
+        self._slots = [
+            self._slot(index, *offer.pair(index), codec=codec, with_red=with_red, sequence=first_sequence)
+            for index in range(offer.slots)
+        ]
+        self._voices = {each.voice.ssrc: each for each in self._slots}
+        self._pictures = {each.picture.ssrc: each for each in self._slots}
         self._remb_bps: int | None = None
         self._remb_s = self._report_s = float("-inf")
         self._estimate_bps: int | None = None
         self._estimate_s = float("-inf")
-        self._fraction_lost = 0.0
+        self._lost: dict[int, float] = {}
+        self._round_trip_s: float | None = None
         self._was_silent = False
-        self._forwarded = self._resent = self._keyframe_requests = 0
 
-    def feed(self, other: "Leg | None") -> None:
-        """From now on this browser's streams go to `other`, or nowhere."""
-        if other is self._other:
-            return
-        self._other = other
-        if other is not None:
-            self.want_keyframe()
+    def feed(self, slots: "Sequence[tuple[Leg | None, Leg | None]]") -> None:
+        """From now on its slots carry these: whose voice and whose picture, or nobody's."""
+        now_s = self._clock.now_s()
+        for index, slot in enumerate(self._slots):
+            voice, picture = slots[index] if index < len(slots) else (None, None)
+            slot.listen(voice.source if voice else None, picture.source if picture else None, now_s)
 
-    def want_keyframe(self) -> None:
-        """Ask this browser for a keyframe, soon."""
-        self._keyframes.want()
-        self._ask_for_keyframe(self._clock.now_s())
-
-    def cap(self, remb_bps: int, sent_to_it_bps: int) -> None:
-        """Let the browser's picture take `remb_bps`, and resends a part of what is sent to it."""
-        self._history.allow(sent_to_it_bps)
-        if remb_bps != self._remb_bps:
-            self._remb_bps = remb_bps
+    def cap(self, picture_bps: int, sent_bps: int) -> None:
+        """Let the browser's picture take `picture_bps`, and resends a part of all that is sent to it."""
+        self._resends.rate = sent_bps * RESEND_RATIO / 8
+        if picture_bps != self._remb_bps:
+            self._remb_bps = picture_bps
             self._send_remb(self._clock.now_s())
 
-    def estimate_bps(self) -> int | None:
-        """Return what this browser says the way to it can carry, if it said so lately."""
-        return self._estimate_bps if self._clock.now_s() - self._estimate_s <= ESTIMATE_S else None
-
     def beat(self) -> None:
-        """Send what is due: the cap, reports, and a keyframe request that had to wait."""
+        """Send what is due: the cap, reports, and requests that had to wait."""
         now_s = self._clock.now_s()
         if now_s - self._remb_s >= REMB_PAUSE_S:
             self._send_remb(now_s)
         if now_s - self._report_s >= REPORT_PAUSE_S and self.wire.is_open:
             self._report_s = now_s
             self._tell_loss_down()
-            receptions = [each for stream in self._incoming.values() if (each := stream.reception(now_s))]
+            receptions = self.source.receptions(now_s)
             if receptions:
                 self.wire.send_rtcp(write_receiver_report(self._ssrc, receptions))
-        if now_s - self.wire.heard_s > SILENCE_S:
-            self._was_silent = True
-        elif self._was_silent:
-            self._was_silent = False
-            if self._other is not None:
-                self._other.want_keyframe()  # nothing before it can be shown
-        self._ask_for_keyframe(now_s)
+        is_silent = now_s - self.wire.heard_s > SILENCE_S
+        for slot in self._slots:
+            if self._was_silent and not is_silent:
+                slot.want_keyframe(now_s)  # nothing before it can be shown
+            slot.beat(now_s, self._round_trip_s or 0.0)
+        self._was_silent = is_silent
+        self.source.beat(now_s)
 
-    def statistics(self) -> LegStatistics:
-        """Return what it has carried."""
-        return LegStatistics(
+    def figures(self) -> LegFigures:
+        """Return what it has carried, and what its browser says."""
+        now_s = self._clock.now_s()
+        return LegFigures(
+            leg=self._number,
             received_bytes=self.wire.received_bytes,
             sent_bytes=self.wire.sent_bytes,
-            forwarded_packets=self._forwarded,
-            resent_packets=self._resent,
-            keyframe_requests=self._keyframe_requests,
-            fraction_lost=self._fraction_lost,
+            forwarded_packets=sum(each.forwarded for each in self._slots),
+            resent_packets=sum(each.resent for each in self._slots),
+            keyframe_requests=self.source.keyframe_requests,
+            fraction_lost=self._fraction_lost(),
+            estimate_bps=self._estimate_bps if now_s - self._estimate_s <= ESTIMATE_S else None,
+            heard_s=self.wire.heard_s,
+            voice_level=self.source.voice_level(now_s),
+            sends_picture=self.source.sends_picture(now_s),
+            round_trip_s=self._round_trip_s,
         )
 
-    def _take_rtp(self, packet: bytes, now_s: float) -> None:
-        header = read_header(packet)
-        kind = self._kinds.get(header.payload_type) if header else None
-        if header is None or kind is None:
-            return
-        skipped = self._incoming[kind].received(header, now_s)
-        if skipped and kind == "video":
-            self._ask_again(skipped, now_s)
-        if self._ear is not None and (sample := self._instrument.arrived(packet, header, kind, now_s)):
-            self._ear.hear((sample,))
-        other = self._other
-        if other is None or not other.wire.is_open:
-            return
-        written = other._outgoing[kind].rewrite(packet, header, now_s)
-        if written is None:
-            return
-        sequence, copy = written
-        datagram = other.wire.send_rtp(copy)
-        other._forwarded += 1
-        if datagram is not None and kind == "video":
-            other._history.keep(sequence, datagram, now_s)
+    def leave(self) -> None:
+        """Nobody is fed by it any more, nor it by anybody."""
+        self.feed(())
+        self.source.leave()
+
+    def _slot(self, index: int, voice: Media, picture: Media, *, codec: str, with_red: bool, sequence: int) -> Slot:
+        coding = picture.coding(codec)
+        rtx = Rtx(
+            ssrc=ssrc_of(index, "rtx"),
+            payload_type=coding.rtx_type,
+            sequence=sequence,
+            abs_send_time_id=picture.abs_send_time_id,
+        )
+        return Slot(
+            Outgoing(
+                codec="opus",
+                ssrc=ssrc_of(index, "audio"),
+                payload_type=voice.coding("opus").payload_type,
+                clock_rate=CLOCK_RATES["audio"],
+                sequence=sequence,
+            ),
+            Outgoing(
+                codec=codec,
+                ssrc=ssrc_of(index, "video"),
+                payload_type=coding.payload_type,
+                clock_rate=CLOCK_RATES["video"],
+                sequence=sequence,
+                abs_send_time_id=picture.abs_send_time_id,
+                descriptor_id=picture.descriptor_id if codec == "av1" else 0,
+            ),
+            takes_media=voice.is_received or picture.is_received,
+            red_type=voice.red_type if with_red else 0,
+            rtx=rtx if coding.rtx_type else None,
+            wire=self.wire,
+            resends=self._resends,
+            instrument=self._instrument,
+        )
 
     def _take_feedback(self, feedback: Feedback, now_s: float) -> None:
         match feedback:
             case SenderReported():
-                self._pass_report_on(feedback, now_s)
-            case ReceiverReported(ssrc=ssrc, fraction_lost=lost):
-                if ssrc == self._outgoing["video"].ssrc:
-                    self._fraction_lost = lost / 256
-                if self._ear is not None:
-                    self._tell(self._ear, feedback, now_s)
+                self.source.reported(feedback, now_s)
+            case ReceiverReported():
+                self._note_reception(feedback, now_s)
             case PacketsMissed(ssrc=ssrc, sequences=sequences):
-                if ssrc == self._outgoing["video"].ssrc:
-                    self._send_again(sequences, now_s)
+                if slot := self._pictures.get(ssrc):
+                    slot.send_again(sequences, now_s, self._round_trip_s or 0.0)
             case KeyframeWanted(ssrc=ssrc):
-                if ssrc == self._outgoing["video"].ssrc and self._other is not None:
-                    self._other.want_keyframe()
+                if slot := self._pictures.get(ssrc):
+                    slot.want_keyframe(now_s)
             case BitrateEstimated(bps=bps):
                 self._estimate_bps, self._estimate_s = bps, now_s
             case _:
                 assert_never(feedback)
 
-    def _pass_report_on(self, report: SenderReported, now_s: float) -> None:
-        for kind, stream in self._incoming.items():
-            if stream.ssrc != report.ssrc:
-                continue
-            stream.reported(report.ntp, now_s)
-            if self._other is None:
-                return
-            copy = self._other._outgoing[kind]
-            timestamp = copy.timestamp_of(report.ssrc, report.timestamp)
-            if timestamp is not None:
-                self._other._instrument.reported(copy.ssrc, report.ntp, now_s)
-                self._other.wire.send_rtcp(
-                    write_sender_report(copy.ssrc, report.ntp, timestamp, copy.packets, copy.payload_bytes)
-                )
-
-    def _tell(self, ear: Ear, report: ReceiverReported, now_s: float) -> None:
-        """Tell what a report shows of the link."""
+    def _note_reception(self, report: ReceiverReported, now_s: float) -> None:
+        """Take what a report on one of our streams says of its losses, and of the way there and back."""
+        if report.ssrc not in self._voices and report.ssrc not in self._pictures:
+            return
+        self._lost[report.ssrc] = report.fraction_lost / 256
         round_trip = self._instrument.answered(report.ssrc, report.last_report, report.since_report, now_s)
         if round_trip is not None:
-            ear.hear((round_trip,))
-        if report.ssrc == self._outgoing["audio"].ssrc:
-            loss = self._instrument.lost_up(report.highest_sequence, report.packets_lost)
+            before_s = self._round_trip_s
+            found_s = round_trip.delay_s
+            self._round_trip_s = found_s if before_s is None else before_s + (found_s - before_s) * ROUND_TRIP_WEIGHT
+            self.source.round_trip_s = self._round_trip_s
+        if self._ear is None:
+            return
+        if round_trip is not None:
+            self._ear.hear((round_trip,))
+        if report.ssrc in self._voices:
+            loss = self._instrument.lost_up(report.ssrc, report.highest_sequence, report.packets_lost)
             if loss is not None:
-                ear.hear_loss(Way.UP, *loss)
+                self._ear.hear_loss(Way.UP, *loss)
+
+    def _fraction_lost(self) -> float:
+        """Return the losses of the picture that suffers most, or of the voices where none is shown."""
+        shown = [ssrc for ssrc, slot in self._pictures.items() if slot.has_picture]
+        heard = [ssrc for ssrc, slot in self._voices.items() if slot.has_voice]
+        return max((self._lost.get(ssrc, 0.0) for ssrc in shown or heard), default=0.0)
 
     def _tell_loss_down(self) -> None:
-        voice = self._incoming["audio"]
+        voice = self.source.voice
         if self._ear is not None and (loss := self._instrument.lost_down(voice.expected, voice.packets)):
             self._ear.hear_loss(Way.DOWN, *loss)
-
-    def _ask_again(self, skipped: range, now_s: float) -> None:
-        stream = self._incoming["video"]
-        if len(skipped) > GAP_MAX:
-            self._keyframes.want()
-            self._ask_for_keyframe(now_s)
-        elif stream.may_ask_again(now_s) and stream.ssrc is not None:
-            self.wire.send_rtcp(write_nack(self._ssrc, stream.ssrc, skipped))
-
-    def _send_again(self, sequences: tuple[int, ...], now_s: float) -> None:
-        for sequence in sequences[:NACKED_MAX]:
-            datagram = self._history.again(sequence, now_s)
-            if datagram is not None and self.wire.send(datagram):
-                self._resent += 1
-
-    def _ask_for_keyframe(self, now_s: float) -> None:
-        source = self._incoming["video"].ssrc
-        if source is not None and self.wire.is_open and self._keyframes.due(now_s):
-            self._keyframe_requests += 1
-            self.wire.send_rtcp(write_keyframe_request(self._ssrc, source))
 
     def _send_remb(self, now_s: float) -> None:
         if self._remb_bps is not None and self.wire.is_open:
             self._remb_s = now_s
             # a browser applies a REMB to all it sends; before its first packet the list names nobody
-            self.wire.send_rtcp(write_remb(self._ssrc, self._remb_bps, self._incoming["video"].ssrc or 0))
+            self.wire.send_rtcp(write_remb(self._ssrc, self._remb_bps, self.source.picture.ssrc or 0))

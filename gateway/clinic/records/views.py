@@ -93,6 +93,7 @@ class HandoverItem:
     doctor: str
     entries: tuple[Entry, ...]
     tries: int  # before this one
+    late_files: tuple[str, ...] = ()  # hashes of files that came after their entries had gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,9 @@ class Access:
     record: str
     writer: Writer | None  # None where the line is damaged
     name: str
-    what: str  # begin, move:<stage>, write:<kind>, read, list, file-read, file-write, hand-over:<handover>, seal, delete
+    what: (
+        str  # begin, move:<stage>, write:<kind>, read, list, file-read, file-write, hand-over:<handover>, seal, delete
+    )
     is_sound: bool = True  # it is what was written, and so is its place in the chain
 
 

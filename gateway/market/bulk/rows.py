@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from gateway.document import canonical
 from gateway.errors import N_, TooLarge
 from gateway.market.bulk import cells
 from gateway.market.bulk.articles import ArticleFinder
@@ -20,7 +21,6 @@ from gateway.market.bulk.report import CheckedRow, PlannedOrder, Remark, Report,
 from gateway.market.bulk.table import Row, Table, Unreadable
 from gateway.market.catalogue.model import Catalogue
 from gateway.market.catalogue.taxes import taxes_of
-from gateway.market.document import canonical
 from gateway.market.order import LINES_MAX, Buyer, FaultyOrder, Line, Order, Payment, order_from, total_minor
 
 _NAMESPACE = uuid.UUID("5b6f5a0e-6c1e-5d0e-9d8a-0d4f6c2b7a31")

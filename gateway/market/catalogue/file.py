@@ -7,10 +7,10 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
+from gateway.document import read_document
 from gateway.errors import N_, BadRequest, CannotStart, TooLarge
 from gateway.market.catalogue.articles import ARTICLES_MAX, ArticleDocument, Version, article_of
 from gateway.market.catalogue.model import Catalogue
-from gateway.market.document import read_document
 from gateway.market.order import Currency, Document
 
 FILE_BYTES_MAX = 8_000_000

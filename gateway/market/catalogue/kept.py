@@ -15,10 +15,10 @@ from pathlib import Path
 
 import structlog
 
+from gateway.document import canonical
 from gateway.market.catalogue.articles import from_own_fields
 from gateway.market.catalogue.delta import DELTA_BYTES_MAX, whole, write_delta
 from gateway.market.catalogue.model import Catalogue
-from gateway.market.document import canonical
 
 FORM = 1  # of what is in the file, so that it can change
 

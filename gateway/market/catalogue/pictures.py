@@ -15,7 +15,7 @@ from typing import Protocol
 import structlog
 
 from gateway.backhaul.link import Backhaul
-from gateway.market.backoff import pause_s
+from gateway.exchange.backoff import pause_s
 from gateway.market.catalogue.model import Catalogue
 from gateway.market.catalogue.pair import LARGE_PX, SMALL_PX
 from gateway.market.catalogue.rendering import Rendering

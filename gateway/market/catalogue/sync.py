@@ -17,7 +17,7 @@ import structlog
 from gateway.backhaul.link import Backhaul
 from gateway.backhaul.sensing.state import LinkState
 from gateway.clock import Clock, clock_state
-from gateway.market.backoff import pause_s
+from gateway.exchange.backoff import pause_s
 from gateway.market.catalogue.delta import apply, usable
 from gateway.market.catalogue.kept import KeptCatalogue
 from gateway.market.catalogue.model import Catalogue, Delta

@@ -13,11 +13,14 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.durable.aside import complete, finish, put_aside, sync_folder
+from gateway.durable.database import BUSY_S, damaged_text, is_damage
+from gateway.durable.seal import is_whole, seal
+from gateway.durable.vault import Vault
 from gateway.errors import N_, CannotStart, Conflict
-from gateway.market.journal.rows import COLUMNS, is_whole, seal
-from gateway.market.journal.salvage import MERCHANTS_PER_FILE, complete, finish, put_aside, sync_folder
-from gateway.market.journal.tables import BUSY_S, MERCHANTS_MAX, SCHEMA_VERSION, damaged_text, is_damage
-from gateway.market.journal.vault import Vault
+from gateway.market.journal.rows import COLUMNS
+from gateway.market.journal.salvage import MERCHANTS_PER_FILE
+from gateway.market.journal.tables import MERCHANTS_MAX, SCHEMA_VERSION
 
 _ALL: tuple[tuple[str, str], ...] = (
     *COLUMNS.items(),

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from gateway.document import canonical, read_document
+from gateway.durable.vault import PLAIN_BYTES_MAX, NotOpened, Vault
 from gateway.errors import GatewayError
 from gateway.market.attention import Attention, Code, Remark, read_remarks, write_remarks
-from gateway.market.document import canonical, read_document
-from gateway.market.journal.vault import PLAIN_BYTES_MAX, NotOpened, Vault
 from gateway.market.order import Order
 
 

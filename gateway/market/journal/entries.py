@@ -7,10 +7,11 @@ is damaged itself: to send an older one would be to send what somebody has chang
 from dataclasses import dataclass
 
 from gateway.clock import WALL_FLOOR_S, clock_state
+from gateway.durable.seal import is_whole, seal
+from gateway.durable.vault import Vault
 from gateway.market.journal.contents import Detail, lock_detail, lock_order, open_detail, open_order
-from gateway.market.journal.rows import EventRow, OrderRow, RevisionRow, TrimmedRow, is_whole, receipt_number, seal
+from gateway.market.journal.rows import EventRow, OrderRow, RevisionRow, TrimmedRow, receipt_number
 from gateway.market.journal.tables import Tables
-from gateway.market.journal.vault import Vault
 from gateway.market.order import Order, Priority, as_fields, fields_hash
 from gateway.market.records import OrderView, Standing, Step, StoredOrder, damaged_view, view
 from gateway.market.states import State

@@ -7,9 +7,10 @@ checked against its own seal before it is read, and gets a new one; what is dama
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from gateway.durable.seal import is_whole, seal
+from gateway.durable.vault import Vault
 from gateway.market.journal.contents import Detail, document_place, lock_detail
-from gateway.market.journal.rows import EventRow, OrderRow, is_whole, seal
-from gateway.market.journal.vault import Vault
+from gateway.market.journal.rows import EventRow, OrderRow
 
 COLUMNS_1: Mapping[str, str] = MappingProxyType(
     {

@@ -1,37 +1,29 @@
-"""The orders on disk: asked for from the event loop, done by one thread of their own.
+"""The orders on disk: asked for from the event loop, done by one thread of their own."""
 
-Requests queue for that thread, up to a limit; those that come while it syncs share the next sync. SQLite is never
-touched from anywhere else, so nothing waits for a lock and the loop never waits for the disk.
-"""
-
-import asyncio
 import functools
-import threading
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 
 from gateway.clock import Clock
-from gateway.errors import N_, CannotStart, NoCapacity
-from gateway.market.backoff import Patience
+from gateway.durable.ballast import Ballast
+from gateway.durable.database import Connect, connect
+from gateway.durable.thread import WriterThread
+from gateway.durable.vault import Vault
+from gateway.errors import N_, NoCapacity
+from gateway.exchange.backoff import Patience
 from gateway.market.batch import Receipt, Verdict
-from gateway.market.journal.ballast import Ballast
 from gateway.market.journal.entries import Moment
 from gateway.market.journal.ledger import Ledger
-from gateway.market.journal.tables import Connect, connect
-from gateway.market.journal.vault import Vault
-from gateway.market.journal.writer import JournalStatistics, Request, Writer
+from gateway.market.journal.writer import JournalStatistics, Writer
 from gateway.market.order import Order
 from gateway.market.photos.keeping import Naming
 from gateway.market.records import Counts, OrderView, Recorded, Step, StoredOrder
 from gateway.market.states import State
 
-GROUP_MAX = 100  # requests that share one sync: 6.2 times the rate of one alone, and more gain little (2026-11)
 EXPORTED_AT_ONCE = 100  # orders of one transaction
 SETTLED_AT_ONCE = 200  # 16 ms (2026-11)
 TRIMMED_AT_ONCE = 50  # rows looked at before others have their turn
@@ -40,7 +32,6 @@ FILE = "orders.sqlite3"
 _log = structlog.get_logger("market.journal")
 _T = TypeVar("_T")
 _Asking = Callable[[Ledger], tuple[list[OrderView], int | None]]  # and where to go on
-_Asked = tuple[Request, asyncio.Future[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +59,11 @@ class Journal:
     ) -> None:
         self._clock = clock
         self._boot = boot
-        self._waiting_max = limits.waiting_max
         ballast = Ballast(folder, ballast_bytes=limits.ballast_bytes, free_bytes_min=limits.free_bytes_min)
         self._writer = Writer(folder / FILE, box_code, Vault(key), clock, ballast, opens)
-        self._queue: SimpleQueue[_Asked | None] = SimpleQueue()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._known: asyncio.Future[None] | None = None
-        self._ended: asyncio.Future[None] | None = None
+        self._thread: WriterThread[Ledger] = WriterThread(
+            self._writer, "market journal", limits.waiting_max, busy=_busy, noted=self._note, log=_log
+        )
         self._statistics = JournalStatistics()
 
     async def start(self, *, waits: bool = True) -> None:
@@ -82,26 +71,15 @@ class Journal:
 
         Raises: CannotStart.
         """
-        loop = asyncio.get_running_loop()
-        looked: asyncio.Future[None] = loop.create_future()
-        self._known, self._ended = loop.create_future(), loop.create_future()
-        ways = (loop, looked, self._known, self._ended)
-        threading.Thread(target=self._run, args=(*ways, waits), name="market journal", daemon=True).start()
-        await looked
-        self._loop = loop
+        await self._thread.start(waits=waits)
 
     async def known(self) -> None:
         """Return when it is known what waits, or that the journal cannot be read now."""
-        if self._known is not None:
-            await asyncio.shield(self._known)
+        await self._thread.known()
 
     async def stop(self) -> None:
         """Finish what was asked, and close the file."""
-        self._loop = None
-        if self._ended is not None:
-            ended, self._ended = self._ended, None
-            self._queue.put(None)
-            await ended
+        await self._thread.stop()
 
     def statistics(self) -> JournalStatistics:
         """Return how the journal is."""
@@ -258,80 +236,11 @@ class Journal:
         return Moment(self._clock.wall_s(), self._clock.now_s(), self._boot)
 
     async def _ask(self, work: Callable[[Ledger], _T], *, writes: bool = True, is_new_order: bool = False) -> _T:
-        if self._loop is None or self._queue.qsize() >= self._waiting_max:
-            raise NoCapacity(N_("The box is busy with other orders."), N_("Wait a minute, then send it again."))
-        done: asyncio.Future[_T] = self._loop.create_future()
-        self._queue.put((Request(work, writes, is_new_order), done))
-        return await done
+        return await self._thread.ask(work, writes=writes, is_new=is_new_order)
 
-    def _run(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        looked: asyncio.Future[None],
-        known: asyncio.Future[None],
-        ended: asyncio.Future[None],
-        waits: bool,
-    ) -> None:
-        """Be the thread."""
-        try:
-            self._writer.look()
-            if not waits:
-                _on(loop, _finish, looked)
-            self._open(is_awaited=waits)
-        except Exception as exc:  # noqa: BLE001 - carried over to who waits for the start
-            _on(loop, _fail, looked, exc)
-        else:
-            _on(loop, _finish, looked)
-            _on(loop, _finish, known)
-            while self._serve(loop):
-                pass
-        finally:
-            self._writer.stop()
-            _on(loop, _finish, ended)
-
-    def _open(self, *, is_awaited: bool) -> None:
-        """Open the journal; where nobody waits to hear that it cannot be opened, it is tried again later."""
-        try:
-            self._writer.start()
-        except CannotStart as exc:
-            if is_awaited:
-                raise
-            _log.error("journal.not_open", reason=type(exc.__cause__).__name__)
-            self._writer.mend_later()
+    def _note(self) -> None:
         self._statistics = self._writer.statistics()
 
-    def _serve(self, loop: asyncio.AbstractEventLoop) -> bool:
-        """Answer what waits now; say whether more may come."""
-        group = [self._queue.get()]
-        while len(group) < GROUP_MAX and not self._queue.empty():
-            group.append(self._queue.get())
-        asked = [each for each in group if each is not None]
-        self._writer.serve([request for request, _ in asked])
-        self._statistics = self._writer.statistics()
-        _on(loop, _answer, asked)
-        return len(asked) == len(group)
 
-
-def _on(loop: asyncio.AbstractEventLoop, callback: Callable[..., None], *values: object) -> None:
-    with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-        loop.call_soon_threadsafe(callback, *values)
-
-
-def _answer(asked: Sequence[_Asked]) -> None:
-    for request, done in asked:
-        if done.done():  # who asked has gone; what was asked is done all the same
-            continue
-        if request.error is not None:
-            done.set_exception(request.error)
-        else:
-            done.set_result(request.outcome)
-
-
-def _finish(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
-
-
-def _fail(future: asyncio.Future[None], exc: Exception) -> None:
-    if not future.done():
-        future.set_exception(exc)
+def _busy() -> NoCapacity:
+    return NoCapacity(N_("The box is busy with other orders."), N_("Wait a minute, then send it again."))

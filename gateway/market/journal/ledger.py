@@ -8,14 +8,16 @@ so it writes nothing: a far end that is out for days must not wear out the card.
 from collections.abc import Iterable, Sequence
 
 from gateway.clock import iso_utc
+from gateway.durable.seal import is_whole
 from gateway.errors import N_, Conflict, LocalError, NotFound
+from gateway.exchange.backoff import Patience
 from gateway.market.attention import Attention, Code
-from gateway.market.backoff import Patience
 from gateway.market.batch import STATES, Receipt, Verdict
 from gateway.market.journal.contents import Detail
 from gateway.market.journal.entries import Entries, Moment, is_older
-from gateway.market.journal.rows import OrderRow, TrimmedRow, is_whole
+from gateway.market.journal.rows import OrderRow, TrimmedRow
 from gateway.market.journal.standings import Standings
+from gateway.market.journal.tables import Tables
 from gateway.market.order import Order, content_hash
 from gateway.market.photos.keeping import Naming
 from gateway.market.records import DAMAGED, OrderView, Recorded, Standing, Step, StoredOrder
@@ -40,6 +42,11 @@ class Ledger:
         self.standings = Standings()
         self._in_flight: set[int] = set()
         self._trimmed_to = 0
+
+    @property
+    def database(self) -> Tables:
+        """The open file."""
+        return self.tables
 
     def recover(self) -> None:
         """Know again what is open, after a stop of any kind."""

@@ -5,24 +5,22 @@ numbers go on in a range of their own, since the highest one given may be among 
 former version that is whole is replaced; what it held in clear is in the new one under lock.
 """
 
-import os
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.durable.aside import BrokenReading, demand_damage, new_beside, put_aside, sync_folder, take_place
+from gateway.durable.database import KEY_NOTE, Connect, damaged_text
+from gateway.durable.seal import is_whole
+from gateway.durable.vault import Vault
 from gateway.market.journal.entries import Entries
 from gateway.market.journal.former import COLUMNS_1, event_1, order_1
-from gateway.market.journal.rows import COLUMNS, is_whole
-from gateway.market.journal.tables import KEY_NOTE, Connect, Tables, damaged_text, is_damage
-from gateway.market.journal.vault import Vault
+from gateway.market.journal.rows import COLUMNS
+from gateway.market.journal.tables import Tables
 
 MERCHANTS_PER_FILE = 500  # merchants' numbers begin here again after each broken file; 9,999 are enough for 19
 _ROW_BYTES_MIN = 8  # bounds how many a file can hold; small, for numbers have gaps where orders were trimmed
-# a card that cannot read a sector any more says this; anything else is trouble around the file, like a full disk
-_UNREADABLE = frozenset({sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS})
-_PARTS = ("-wal", "-shm", "")  # the file itself last: while it is there, the move is not complete
 _Row = tuple[object, ...]
 
 
@@ -35,11 +33,6 @@ class Salvaged:
     lost: int
 
 
-def put_aside(path: Path) -> list[Path]:
-    """Return the broken journals that lie beside this one."""
-    return sorted(path.parent.glob(f"{path.stem}.damaged-*{path.suffix}"))
-
-
 def first_merchant(path: Path) -> int:
     """Return the number that the first new merchant gets: beyond all that broken journals may have given."""
     return 1 + MERCHANTS_PER_FILE * len(put_aside(path))
@@ -50,10 +43,9 @@ def salvage(path: Path, connect: Connect, vault: Vault) -> Salvaged:
 
     Raises: sqlite3.Error, OSError when the new one cannot be written.
     """
-    salvaged = _write_fresh(path, connect, vault, with_merchants=False)
-    _fresh(path).rename(complete(path))
-    sync_folder(path.parent)
-    finish(path)
+    fresh = new_beside(path)
+    salvaged = _write_fresh(path, fresh, connect, vault, with_merchants=False)
+    take_place(path, fresh)
     return salvaged
 
 
@@ -66,42 +58,18 @@ def renew(path: Path, connect: Connect, vault: Vault) -> Salvaged:
     """
     with closing(connect(path)) as former:
         former.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    renewed = _write_fresh(path, connect, vault, with_merchants=True)
+    fresh = new_beside(path)
+    renewed = _write_fresh(path, fresh, connect, vault, with_merchants=True)
     if renewed.lost:
         return salvage(path, connect, vault)
     for part in ("-wal", "-shm"):  # both empty: all of it is in the file
         Path(f"{path}{part}").unlink(missing_ok=True)
-    _fresh(path).rename(path)
+    fresh.rename(path)
     sync_folder(path.parent)
     return renewed
 
 
-def finish(path: Path) -> None:
-    """Finish a salvage that a crash cut short once its new file was complete; otherwise nothing changes."""
-    fresh = complete(path)
-    if not fresh.exists():
-        return
-    aside = path.with_suffix(f".damaged-{1 + len(put_aside(path))}{path.suffix}")
-    for part in _PARTS:
-        with suppress(FileNotFoundError):
-            Path(f"{path}{part}").rename(f"{aside}{part}")
-    fresh.rename(path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _write_fresh(path: Path, connect: Connect, vault: Vault, *, with_merchants: bool) -> Salvaged:
-    fresh = _fresh(path)
-    for part in _PARTS:
-        Path(f"{fresh}{part}").unlink(missing_ok=True)
+def _write_fresh(path: Path, fresh: Path, connect: Connect, vault: Vault, *, with_merchants: bool) -> Salvaged:
     with closing(Tables(connect(fresh), 1)) as into:
         into.prepare()
         with closing(connect(path)) as source, into.transaction():
@@ -113,15 +81,6 @@ def _write_fresh(path: Path, connect: Connect, vault: Vault, *, with_merchants: 
     return copied
 
 
-def _fresh(path: Path) -> Path:
-    return path.with_suffix(f".fresh{path.suffix}")
-
-
-def complete(path: Path) -> Path:
-    """Return where a new journal waits to take the place of this one."""
-    return path.with_suffix(f".recovered{path.suffix}")
-
-
 class _Copy:
     """Every whole row of a journal of any version, in the tables of a new one."""
 
@@ -129,10 +88,9 @@ class _Copy:
         self._source = source
         self._into = into
         self._vault = vault
-        self._rows_max = rows_max
+        self._reading = BrokenReading(source, rows_max)
         self._numbers: dict[str, int] = {}  # of the orders that were copied, by id
         self._copied: set[int] = set()
-        self._lost = 0
 
     def run(self, with_merchants: bool) -> Salvaged:
         is_former = self._is_former()
@@ -143,23 +101,23 @@ class _Copy:
             self._key_note()
         if with_merchants:
             self._merchants()
-        return Salvaged(orders, events, self._lost)
+        return Salvaged(orders, events, self._reading.lost)
 
     def _is_former(self) -> bool:
         """Say whether version 1 wrote the file: only there an event names its order by the id."""
         try:
             self._source.execute("SELECT order_id FROM events LIMIT 1").fetchone()
         except sqlite3.DatabaseError as exc:
-            _demand_damage(exc)
+            demand_damage(exc)
             return not isinstance(exc, sqlite3.OperationalError)  # which it is where there is no such column
         return True
 
     def _table(self, table: str, is_former: bool) -> int:
         copied = 0
-        for raw in self._rows(table, (COLUMNS_1 if is_former else COLUMNS)[table]):
+        for raw in self._reading.rows(table, (COLUMNS_1 if is_former else COLUMNS)[table]):
             row = self._present(table, raw) if is_former else (raw if is_whole(raw) else None)
             if row is None:
-                self._lost += 1
+                self._reading.lost += 1
                 continue
             if table in {"events", "revisions"} and row[0] not in self._copied:
                 continue  # its order is lost, and its number may be given to another
@@ -184,41 +142,7 @@ class _Copy:
         try:
             row = self._source.execute("SELECT name, value, seal FROM notes WHERE name=?", (KEY_NOTE,)).fetchone()
         except sqlite3.DatabaseError as exc:
-            _demand_damage(exc)
+            demand_damage(exc)
             return
         if row is not None and is_whole(row):
             self._into.write_note(KEY_NOTE, row[1])
-
-    def _rows(self, table: str, columns: str) -> Iterator[_Row]:
-        """Yield every row of a table, each looked for by itself so that a broken page hides only its own."""
-        for number in range(1, min(self._highest(table), self._rows_max) + 1):
-            try:
-                row = self._source.execute(f"SELECT {columns} FROM {table} WHERE number=?", (number,)).fetchone()  # noqa: S608
-            except sqlite3.DatabaseError as exc:
-                _demand_damage(exc)
-                self._lost += 1
-                continue
-            if row is not None:
-                yield row
-
-    def _highest(self, table: str) -> int:
-        try:
-            self._source.execute("SELECT name FROM sqlite_master").fetchall()
-        except sqlite3.DatabaseError as exc:
-            _demand_damage(exc)
-            self._lost += 1
-            return 0  # no table can be read
-        try:
-            return int(self._source.execute(f"SELECT max(number) FROM {table}").fetchone()[0] or 0)  # noqa: S608
-        except sqlite3.DatabaseError as exc:
-            _demand_damage(exc)
-            return self._rows_max
-
-
-def _demand_damage(error: sqlite3.DatabaseError) -> None:
-    """Go on only where the file itself cannot be read: no row is given up for a disk that fails at the moment.
-
-    Raises: the error.
-    """
-    if not (is_damage(error) or getattr(error, "sqlite_errorcode", None) in _UNREADABLE):
-        raise error

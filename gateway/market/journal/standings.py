@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gateway.market.backoff import Patience
+from gateway.exchange.backoff import Patience
 from gateway.market.records import Counts
 from gateway.market.states import WAITING, State
 

@@ -7,18 +7,15 @@ Source: https://www.sqlite.org/pragma.html#pragma_synchronous, https://www.sqlit
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 
-from gateway.errors import N_, CannotStart, LocalError, NoCapacity
-from gateway.market.journal.rows import COLUMNS, EventRow, OrderRow, RevisionRow, TrimmedRow, is_whole, seal
+from gateway.durable.database import Database
+from gateway.durable.seal import is_whole, seal
+from gateway.errors import N_, CannotStart, NoCapacity
+from gateway.market.journal.rows import COLUMNS, EventRow, OrderRow, RevisionRow, TrimmedRow
 
 SCHEMA_VERSION = 2
-KEY_NOTE = "key"  # of what the journal is locked with
 MERCHANTS_MAX = 9_999  # four digits of a receipt's number
-CHECKPOINT_PAGES = 256  # 1 MB: what waits in the log is short, and soon read over at a start
-BUSY_S = 5.0  # a technician's command may be reading
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS orders (
@@ -46,123 +43,32 @@ CREATE INDEX IF NOT EXISTS photos_of_order ON photos (order_number);
 CREATE TABLE IF NOT EXISTS merchants (number INTEGER PRIMARY KEY, name TEXT NOT NULL, seal BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL, seal BLOB NOT NULL);
 """
-_PRAGMAS = (
-    "journal_mode=WAL",
-    "synchronous=FULL",
-    "trusted_schema=OFF",
-    "cell_size_check=ON",
-    "secure_delete=ON",
-    f"wal_autocheckpoint={CHECKPOINT_PAGES}",
-)
-# what SQLite says of a file that is not what it wrote; everything else (full, read-only, I/O) is trouble around it
-_DAMAGE = frozenset(
-    {
-        sqlite3.SQLITE_ERROR,
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_SCHEMA,
-        sqlite3.SQLITE_CONSTRAINT,
-        sqlite3.SQLITE_MISMATCH,
-        sqlite3.SQLITE_FORMAT,
-        sqlite3.SQLITE_NOTADB,
-    }
-)
 _LAST_EVENTS = (
     f"SELECT {COLUMNS['events']} FROM events JOIN (SELECT order_number AS n, max(sequence) AS s FROM events"  # noqa: S608
     " GROUP BY order_number) ON order_number = n AND sequence = s ORDER BY order_number"
 )
 
-Connect = Callable[[Path], sqlite3.Connection]
 
-
-class DamagedFile(LocalError):
-    """The file's structure is broken; what can still be read must move to a new one."""
-
-    code = "damaged-journal"
-
-
-class FormerFile(LocalError):
-    """A former version of this program wrote the file; its rows must move to a new one."""
-
-    code = "former-journal"
-
-
-def connect(path: Path) -> sqlite3.Connection:
-    """Open a connection whose transactions are ours to begin and end."""
-    return sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)
-
-
-def is_damage(error: BaseException) -> bool:
-    """Say whether an error means that the file is not what was written."""
-    code = getattr(error, "sqlite_errorcode", None)
-    return code is not None and code & 0xFF in _DAMAGE
-
-
-class Tables:
+class Tables(Database):
     """An open journal file."""
 
+    schema = _SCHEMA
+    version = SCHEMA_VERSION
+
     def __init__(self, connection: sqlite3.Connection, first_merchant: int) -> None:
-        self.connection = connection
+        super().__init__(connection)
         self._first_merchant = first_merchant
         self._merchants: dict[str, int] = {}
         # the highest on disk, once asked for: whoever takes a transaction back opens the file anew
         self._number = 0
         self._counters: dict[int, int] = {}
 
-    def prepare(self) -> None:
-        """Check the file's structure, and make the tables where there are none yet.
-
-        Raises: DamagedFile, FormerFile, CannotStart when a newer program wrote it, sqlite3.Error.
-        """
-        self.connection.text_factory = damaged_text
-        for pragma in _PRAGMAS:
-            self.connection.execute(f"PRAGMA {pragma}")
-        if self._one("PRAGMA integrity_check(1)") != "ok":
-            raise DamagedFile
-        if self.demand_readable() == 0:
-            with self.transaction():
-                for statement in _SCHEMA.split(";"):
-                    self.connection.execute(statement)
-                self.connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-
-    def demand_readable(self) -> int:
-        """Return the version of the file's tables, 0 where there are none yet.
-
-        Raises: FormerFile, CannotStart when a newer program wrote it, sqlite3.Error.
-        """
-        version = int(self._one("PRAGMA user_version") or 0)
-        if version > SCHEMA_VERSION:
-            raise CannotStart(
-                N_("The journal of orders was written by a newer version of this program."),
-                N_("Install that version again; no order is lost."),
-            )
-        if 0 < version < SCHEMA_VERSION:
-            raise FormerFile
-        return version
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Make what is written inside durable together, or not at all."""
-        self.connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self.connection.execute("COMMIT")
-        except BaseException:
-            if self.connection.in_transaction:
-                self.connection.execute("ROLLBACK")
-            raise
-
-    def settle_on_disk(self) -> None:
-        """Write the whole log into the file and sync it: what can be read is durable from here on.
-
-        Raises: sqlite3.Error, NoCapacity when it cannot be done now.
-        """
-        busy, *_ = self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        if busy:
-            raise NoCapacity
-
-    def close(self) -> None:
-        """Close the file."""
-        self.connection.close()
+    def refuse_newer(self) -> None:
+        """Say that a newer program wrote the file. Raises: CannotStart."""
+        raise CannotStart(
+            N_("The journal of orders was written by a newer version of this program."),
+            N_("Install that version again; no order is lost."),
+        )
 
     def order(self, order_id: str) -> OrderRow | None:
         """Return the row of an order, whole or not."""
@@ -200,15 +106,15 @@ class Tables:
 
     def told_revision(self, order_number: int) -> int:
         """Return the highest revision that an order's events tell of, whole or not."""
-        return int(self._one("SELECT max(revision) FROM events WHERE order_number=?", order_number) or 0)
+        return int(self.one("SELECT max(revision) FROM events WHERE order_number=?", order_number) or 0)
 
     def count_revisions(self, order_number: int) -> int:
         """Return how many later revisions an order has."""
-        return int(self._one("SELECT count(*) FROM revisions WHERE order_number=?", order_number) or 0)
+        return int(self.one("SELECT count(*) FROM revisions WHERE order_number=?", order_number) or 0)
 
     def last_sequence(self, order_number: int) -> int:
         """Return the sequence of an order's last event, 0 when it has none."""
-        return int(self._one("SELECT max(sequence) FROM events WHERE order_number=?", order_number) or 0)
+        return int(self.one("SELECT max(sequence) FROM events WHERE order_number=?", order_number) or 0)
 
     def numbers(self, merchant: str | None, before: int | None) -> Iterator[int]:
         """Yield the numbers of a merchant's orders, or of all, newest first; `before` leaves out what is not older."""
@@ -291,15 +197,6 @@ class Tables:
             self._merchants[merchant] = self._new_merchant(merchant)
         return self._merchants[merchant]
 
-    def note(self, name: str) -> str:
-        """Return a note by its name; "" where there is none that is whole."""
-        row = self.connection.execute("SELECT name, value, seal FROM notes WHERE name=?", (name,)).fetchone()
-        return str(row[1]) if row is not None and is_whole(row) else ""
-
-    def write_note(self, name: str, value: str) -> None:
-        """Write a note in the place of the former."""
-        self.connection.execute("INSERT OR REPLACE INTO notes VALUES (?,?,?)", (name, value, seal((name, value))))
-
     def _of(self, table: str, order_number: int, by: str) -> sqlite3.Cursor:
         return self.connection.execute(
             f"SELECT {COLUMNS[table]} FROM {table} WHERE order_number=? ORDER BY {by}",  # noqa: S608 - names of our own
@@ -307,10 +204,10 @@ class Tables:
         )
 
     def _highest(self, statement: str, *values: object) -> int:
-        return max(int(self._one(statement.format(table), *values) or 0) for table in ("orders", "trimmed"))
+        return max(int(self.one(statement.format(table), *values) or 0) for table in ("orders", "trimmed"))
 
     def _new_merchant(self, merchant: str) -> int:
-        highest = self._one(
+        highest = self.one(
             "SELECT max(number) FROM (SELECT max(number) AS number FROM merchants"
             " UNION ALL SELECT max(merchant_number) FROM orders WHERE merchant_number <= ?"
             " UNION ALL SELECT max(merchant_number) FROM trimmed WHERE merchant_number <= ?)",
@@ -325,13 +222,3 @@ class Tables:
         values = (number, merchant)
         self.connection.execute("INSERT INTO merchants (number, name, seal) VALUES (?, ?, ?)", (*values, seal(values)))
         return number
-
-    def _one(self, statement: str, *values: object) -> int | str | None:
-        row = self.connection.execute(statement, values).fetchone()
-        found: int | str | None = row[0] if row else None
-        return found
-
-
-def damaged_text(raw: bytes) -> str:
-    """Read text that damage may have made into something else; its seal tells."""
-    return raw.decode("utf-8", "replace")

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from gateway.clock import Clock, clock_state, iso_utc
+from gateway.document import canonical, read_document
 from gateway.errors import CannotStart, GatewayError
 from gateway.market.batch import Batch, Outcome, Receipt, as_sent, receipts_from
 from gateway.market.catalogue.file import load_catalogue
 from gateway.market.catalogue.model import Catalogue, Delta
-from gateway.market.document import canonical, read_document
 from gateway.market.marketplaces import files_photos
 from gateway.market.marketplaces.files_log import FolderLog, disk_reasons
 from gateway.market.marketplaces.port import NotDelivered, Updates

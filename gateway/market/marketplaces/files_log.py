@@ -15,8 +15,8 @@ from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
+from gateway.document import read_document
 from gateway.errors import GatewayError
-from gateway.market.document import read_document
 from gateway.market.marketplaces.port import NotDelivered
 from gateway.market.order import ORDER_BYTES_MAX, is_order_id
 

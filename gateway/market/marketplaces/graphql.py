@@ -9,7 +9,7 @@ Source: GraphQL specification, October 2021, §7.1 (response format), §6.2.2 (m
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.market.document import canonical
+from gateway.document import canonical
 
 ERRORS_MAX = 20
 

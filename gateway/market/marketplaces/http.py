@@ -14,10 +14,10 @@ from gateway.backhaul.link import Backhaul
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.clock import Clock
 from gateway.errors import GatewayError
+from gateway.exchange.exchange import Answer, DeliveryLimits, Exchange
 from gateway.market.batch import Batch, Receipt, receipts_from
 from gateway.market.catalogue.delta import DELTA_BYTES_MAX, read_delta
 from gateway.market.catalogue.model import Delta
-from gateway.market.marketplaces.exchange import Answer, DeliveryLimits, Exchange
 from gateway.market.marketplaces.http_forms import NOT_UNDERSTOOD, Forms, Written, written
 from gateway.market.marketplaces.http_photos import PhotoRequests
 from gateway.market.marketplaces.port import NotDelivered, Updates

@@ -9,8 +9,8 @@ Source: Linked Data Platform 1.0 §7.1 (Accept-Post), RFC 9110 §15.5.16 (415), 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gateway.exchange.coding import compress
 from gateway.market.batch import Batch, Receipt, as_sent, read_receipts, write_batch
-from gateway.market.coding import compress
 from gateway.market.wire.columns import MEDIA_TYPE, write_columns
 from gateway.market.wire.receipts import read_answer
 from gateway.market.wire.rows import digest

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from yarl import URL
 
 from gateway.backhaul.sharing.classes import TrafficClass
-from gateway.market.marketplaces.exchange import Answer, Exchange
+from gateway.exchange.exchange import Answer, Exchange
 from gateway.market.marketplaces.port import NotDelivered
 
 _OFFSET = "upload-offset"

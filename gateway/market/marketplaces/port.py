@@ -9,37 +9,28 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from gateway.errors import N_, LocalError
+from gateway.exchange.exchange import NotDelivered
 from gateway.market.batch import Batch, Receipt
 from gateway.market.catalogue.model import Delta
 
+__all__ = [
+    "Marketplace",
+    "NotDelivered",
+    "OffersCatalogue",
+    "PartlyDelivered",
+    "TakesPhotos",
+    "TellsUpdates",
+    "Updates",
+]
 
-class NotDelivered(LocalError):
-    """Nothing is known of the orders in the batch, but what `receipts` say; the others are sent again.
 
-    `is_silent`: nothing came back, so that it may be the link. Otherwise the far end answered. `is_refusal`: it refused
-    what was in the batch, and not only to work now.
-    """
+class PartlyDelivered(NotDelivered):
+    """Nothing is known of the orders in the batch, but what `receipts` say; the others are sent again."""
 
-    status = 504
-    code = "not-delivered"
-    what = N_("The marketplace did not take the orders.")
-    advice = N_("They are kept here and sent again.")
-
-    def __init__(
-        self,
-        *,
-        is_silent: bool,
-        reason: str,
-        retry_after_s: float | None = None,
-        is_refusal: bool = False,
-        receipts: Sequence[Receipt] = (),
-    ) -> None:
-        super().__init__()
-        self.is_silent = is_silent
-        self.is_refusal = is_refusal
-        self.reason = reason  # one of our own words, for the log
-        self.retry_after_s = retry_after_s
+    def __init__(self, cut: NotDelivered, receipts: Sequence[Receipt]) -> None:
+        super().__init__(
+            is_silent=cut.is_silent, reason=cut.reason, retry_after_s=cut.retry_after_s, is_refusal=cut.is_refusal
+        )
         self.receipts = receipts
 
 

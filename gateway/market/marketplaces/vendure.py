@@ -13,12 +13,12 @@ from gateway.backhaul.dialer import Dialer
 from gateway.backhaul.link import Backhaul
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.clock import Clock, iso_utc
+from gateway.exchange.exchange import DeliveryLimits, Exchange
 from gateway.market.batch import Batch, Outcome, Receipt
 from gateway.market.catalogue.model import Article, Delta
 from gateway.market.marketplaces import vendure_documents as documents
-from gateway.market.marketplaces.exchange import DeliveryLimits, Exchange
 from gateway.market.marketplaces.graphql import Reply, at, text, whole
-from gateway.market.marketplaces.port import NotDelivered, Updates
+from gateway.market.marketplaces.port import NotDelivered, PartlyDelivered, Updates
 from gateway.market.marketplaces.vendure_api import AdminApi, Credentials
 from gateway.market.marketplaces.vendure_articles import delta, read_article
 from gateway.market.marketplaces.vendure_drafts import NamelessDrafts
@@ -88,8 +88,7 @@ class VendureMarketplace:
                     await self._drafts.remove()
             except NotDelivered as exc:
                 self._drafts.may_be_there = True
-                exc.receipts = receipts
-                raise
+                raise PartlyDelivered(exc, receipts) from exc
         return receipts
 
     async def updates(self, cursor: str) -> Updates:

@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from yarl import URL
 
 from gateway.backhaul.sharing.classes import TrafficClass
-from gateway.market.marketplaces.exchange import Answer, Exchange
+from gateway.exchange.exchange import Answer, Exchange
 from gateway.market.marketplaces.graphql import Reply, read_reply, request
 from gateway.market.marketplaces.port import NotDelivered
 from gateway.market.marketplaces.vendure_documents import SIGN_IN

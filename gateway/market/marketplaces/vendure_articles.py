@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from decimal import Decimal
 
+from gateway.document import canonical
 from gateway.market.catalogue.model import Article, Delta
-from gateway.market.document import canonical
 from gateway.market.marketplaces.graphql import at, items, text
 from gateway.market.marketplaces.vendure_shop import Shop, read_variant
 from gateway.market.order import is_plain

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from yarl import URL
 
 from gateway.backhaul.sharing.classes import TrafficClass
+from gateway.document import canonical
 from gateway.errors import N_, CannotStart
-from gateway.market.document import canonical
-from gateway.market.marketplaces.exchange import Answer, Exchange
+from gateway.exchange.exchange import Answer, Exchange
 from gateway.market.marketplaces.port import NotDelivered
 from gateway.market.marketplaces.woo_orders import ID_KEY, REVISION_KEY, SEARCH_WORD, Found, read_orders, search_word
 from gateway.market.marketplaces.woo_shelf import Product, asked_together, read_products

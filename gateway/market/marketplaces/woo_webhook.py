@@ -10,9 +10,9 @@ import base64
 import hashlib
 import hmac
 
+from gateway.document import read_document
 from gateway.errors import GatewayError
 from gateway.market.batch import Receipt
-from gateway.market.document import read_document
 from gateway.market.marketplaces.woo_orders import decided, read_order
 
 BODY_BYTES_MAX = 1_000_000  # an order of 200 lines with all that the shop says of them takes about 200 kB

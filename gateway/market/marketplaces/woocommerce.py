@@ -20,12 +20,12 @@ from gateway.backhaul.dialer import Dialer
 from gateway.backhaul.link import Backhaul
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.clock import Clock
+from gateway.exchange.exchange import DeliveryLimits, Exchange
 from gateway.market.attention import Attention, Code
 from gateway.market.batch import Batch, Outcome, Receipt
 from gateway.market.catalogue.model import Delta
 from gateway.market.marketplaces import woo_catalogue, woo_orders, woo_shelf
-from gateway.market.marketplaces.exchange import DeliveryLimits, Exchange
-from gateway.market.marketplaces.port import NotDelivered, Updates
+from gateway.market.marketplaces.port import NotDelivered, PartlyDelivered, Updates
 from gateway.market.marketplaces.woo_orders import Found, second_before
 from gateway.market.marketplaces.woo_shelf import OTHER_CURRENCY, Product
 from gateway.market.marketplaces.woo_shop import Refused, WooShop, rest_address
@@ -82,8 +82,7 @@ class WooCommerceMarketplace:
             try:
                 receipts.append(await self._place(stored, delivery))
             except NotDelivered as exc:
-                exc.receipts = receipts
-                raise
+                raise PartlyDelivered(exc, receipts) from exc
         return receipts
 
     async def updates(self, cursor: str) -> Updates:

@@ -19,7 +19,7 @@ from gateway.backhaul.link import Backhaul
 from gateway.backhaul.sensing.state import LinkState
 from gateway.clock import Clock
 from gateway.errors import GatewayError
-from gateway.market.backoff import pause_s
+from gateway.exchange.backoff import pause_s
 from gateway.market.marketplaces.port import NotDelivered, TakesPhotos
 from gateway.market.photos.keeping import Naming, Photo, PhotoLimits, Standing, Wish, next_to_send, wishes
 from gateway.market.photos.store import Store

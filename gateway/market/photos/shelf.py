@@ -16,10 +16,10 @@ from pathlib import Path
 import structlog
 
 from gateway.clock import Clock
+from gateway.durable.sealed_file import FileSeal, Head, NotOpened, read_at
 from gateway.market.photos.keeping import Photo, PhotoLimits, Standing, is_credible, room_for
 from gateway.market.photos.kinds import HEAD_BYTES, Kind, kind_of
 from gateway.market.photos.refusals import Gap, OtherContent, WrongKind, no_room, too_large
-from gateway.market.photos.sealed import Head, NotOpened, Seal, read_at
 
 PIECE_BYTES = 65_536
 _NEW = "new"  # a file that has no head yet
@@ -38,7 +38,7 @@ class Shelf:
 
     def __init__(self, folder: Path, key: bytes, clock: Clock, limits: PhotoLimits) -> None:
         self._folder = folder
-        self._seal = Seal(key)
+        self._seal = FileSeal(key)
         self._clock = clock
         self._limits = limits
         self._files: dict[str, _File] = {}
@@ -253,7 +253,7 @@ class Shelf:
             written_bytes = min(written_bytes, head.size_bytes)
         stamp_wall_s = path.stat().st_mtime
         photo = Photo(
-            name, head.merchant, head.sha256, head.size_bytes, standing, written_bytes, stamp_wall_s, head.made_from
+            name, head.owner, head.sha256, head.size_bytes, standing, written_bytes, stamp_wall_s, head.made_from
         )
         self._files[name] = _File(photo, head, written_bytes)
 

@@ -11,8 +11,8 @@ from itertools import accumulate
 from typing import NamedTuple
 from uuid import UUID
 
+from gateway.document import read_document
 from gateway.errors import N_, BadRequest, TooLarge
-from gateway.market.document import read_document
 from gateway.market.wire.columns import INNER_ROWS_MAX, NUMBER_DIGITS, ROWS_MAX, written_time
 from gateway.market.wire.rows import Rows, digest, row_hash
 

@@ -28,7 +28,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from gateway.market.document import canonical
+from gateway.document import canonical
 from gateway.market.order import is_order_id
 from gateway.market.wire.rows import Row, digest
 

@@ -9,9 +9,9 @@ answers with `receipts` alone.
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
+from gateway.document import canonical, read_document
 from gateway.errors import BadRequest
 from gateway.market.batch import Outcome, Receipt, receipts_from
-from gateway.market.document import canonical, read_document
 from gateway.market.order import is_time
 from gateway.market.records import StoredOrder
 

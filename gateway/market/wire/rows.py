@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.market.document import canonical
+from gateway.document import canonical
 
 Row = Mapping[str, object]
 ADDED = frozenset({"receipt", "recorded_at", "merchant", "hash", "revision", "cancelled"})  # to the merchant's order

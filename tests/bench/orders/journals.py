@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gateway.clock import SystemClock
 from gateway.data_folder import ORDERS_KEY, DataFolder
-from gateway.market.backoff import Patience
+from gateway.exchange.backoff import Patience
 from gateway.market.batch import Verdict
 from gateway.market.journal.journal import FILE, Journal, JournalLimits
 from gateway.market.order import as_fields, order_from

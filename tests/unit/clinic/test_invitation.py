@@ -1,6 +1,9 @@
 """A link opens one place in one room until it expires, and whatever is wrong with it, the answer is the same."""
 
 import base64
+import hashlib
+import hmac
+import struct
 
 import pytest
 from hypothesis import given
@@ -8,6 +11,8 @@ from hypothesis import strategies as st
 
 from gateway.clinic.invitation import (
     CONSULTATION_BYTES_MAX,
+    INTERPRETER_S,
+    ROLES,
     TOKEN_CHARS_MAX,
     Expired,
     Invitation,
@@ -34,7 +39,27 @@ def test_a_token_says_what_was_signed() -> None:
     assert read(KEY, tokens.doctor, NOW_S) == Invitation("bed-1", "doctor", 1_800_000_600)
 
 
-@given(name=st.text(min_size=1, max_size=CONSULTATION_BYTES_MAX), role=st.sampled_from(["nurse", "doctor"]))
+def test_every_role_has_a_link_and_an_interpreter_s_is_good_for_an_hour() -> None:
+    links = invite(KEY, wall_s=NOW_S, link_s=7_200, consultation="bed-1")
+    for role in ROLES:
+        expires_s = 1_800_000_000 + (INTERPRETER_S if role == "interpreter" else 7_200)
+        assert read(KEY, links.link(role), NOW_S) == Invitation("bed-1", role, expires_s)
+    assert read(KEY, links.link("interpreter", 60), NOW_S).expires_s == 1_800_000_060
+    assert KEY.decode() not in repr(links)
+
+
+def test_links_made_before_there_were_other_roles_open_what_they_opened() -> None:
+    assert ROLES[:2] == ("nurse", "doctor")
+
+
+def test_a_role_that_this_version_does_not_know_opens_nothing() -> None:
+    body = struct.pack("!BBQ", 1, len(ROLES), 2**40) + b"bed-1"
+    mac = hmac.new(KEY, b"tambo clinic invitation\0" + body, hashlib.sha256).digest()
+    token = base64.urlsafe_b64encode(body + mac).rstrip(b"=").decode()
+    assert refusal(token) == "NotAllowed: This consultation link is not valid."
+
+
+@given(name=st.text(min_size=1, max_size=CONSULTATION_BYTES_MAX), role=st.sampled_from(ROLES))
 def test_every_token_is_short_and_fits_a_url(name: str, role: Role) -> None:
     invitation = Invitation(name.encode()[:CONSULTATION_BYTES_MAX].decode(errors="ignore") or "x", role, 2**40)
     token = sign(KEY, invitation)

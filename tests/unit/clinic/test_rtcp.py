@@ -7,7 +7,7 @@ from aiortc import rtp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.clinic.media.forwarding import (
+from gateway.clinic.media.rtcp import (
     BitrateEstimated,
     KeyframeWanted,
     PacketsMissed,

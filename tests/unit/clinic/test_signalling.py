@@ -1,6 +1,8 @@
 """A socket opens for a page of this host with a genuine link; what is refused is refused in the reader's words."""
 
 import asyncio
+import json
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -10,11 +12,16 @@ from aiohttp import web
 
 from gateway.backhaul.link import Backhaul
 from gateway.clinic.invitation import Invitation, invite, sign
+from gateway.clinic.keeping import Keeping
+from gateway.clinic.media.host import MediaHost, MediaLimits
 from gateway.clinic.peer import DirectPath
+from gateway.clinic.records.entries import Writer, check
+from gateway.clinic.records.states import Handover, Stage
+from gateway.clinic.records.views import Actor, Entry, NewEntry, RecordView
 from gateway.clinic.room import SOCKETS_PER_PLACE_MAX, ClinicLimits, ClinicRoom
 from gateway.clinic.signalling import REFUSALS_MAX
 from gateway.clock import SystemClock
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, NotAllowed, NotFound
 from gateway.listener import Listener
 from gateway.units import Address
 from tests.waiting import wait_until
@@ -22,11 +29,55 @@ from tests.waiting import wait_until
 KEY = b"k" * 32
 
 
+class Book:
+    """Records in memory: what the room asks of them."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, list[Entry]] = {}
+        self.stages: dict[str, Stage] = {}
+        self._told: asyncio.Queue[tuple[str, Entry]] = asyncio.Queue()
+
+    async def begin(self, record: str, stage: Stage, *, by: Actor) -> RecordView:
+        assert by.writer is Writer.BOX
+        self.kept.setdefault(record, [])
+        self.stages[record] = stage
+        return self._view(record)
+
+    async def keep(self, record: str, entry: NewEntry, *, by: Actor) -> Entry:
+        if record not in self.kept:
+            raise NotFound
+        if by.writer is Writer.GUEST and entry.kind != "chat":
+            raise NotAllowed
+        fields = check(entry.kind, entry.fields)
+        kept = Entry(len(self.kept[record]) + 1, entry.id, entry.kind, by.writer, entry.at_wall_s, 0.0, fields)
+        self.kept[record].append(kept)
+        self._told.put_nowait((record, kept))
+        return kept
+
+    async def entries(self, record: str, after: int = 0, *, by: Actor) -> list[Entry]:
+        assert by.name
+        return [each for each in self.kept.get(record, []) if each.sequence > after]
+
+    async def view(self, record: str, *, by: Actor) -> RecordView | None:
+        assert by.writer is Writer.BOX
+        return self._view(record) if record in self.stages else None
+
+    async def watch(self) -> AsyncIterator[tuple[str, Entry]]:
+        while True:
+            yield await self._told.get()
+
+    def _view(self, record: str) -> RecordView:
+        return RecordView(
+            record, self.stages[record], Handover.NONE, "", None, None, "", 0.0, 0.0, "", 0, 0, 0, False, ""
+        )
+
+
 class Door:
     """A clinic's socket behind a listener, and a browser's way to it."""
 
-    def __init__(self, room: ClinicRoom, base: str, http: aiohttp.ClientSession) -> None:
+    def __init__(self, room: ClinicRoom, base: str, http: aiohttp.ClientSession, book: Book) -> None:
         self.room = room
+        self.book = book
         self.base = base
         self.http = http
         self.tokens = invite(KEY, wall_s=SystemClock().wall_s(), link_s=60, consultation="bed-1")
@@ -54,10 +105,19 @@ async def opened(limits: ClinicLimits) -> AsyncIterator[Door]:
         return bool(peer)
 
     backhaul = Backhaul(clock, capacity=None, carrier=lambda: True, probe=answers)
-    room = ClinicRoom(key=KEY, clock=clock, backhaul=backhaul, media_path=DirectPath(), limits=limits)
+    book = Book()
+    room = ClinicRoom(
+        key=KEY,
+        clock=clock,
+        backhaul=backhaul,
+        media_path=DirectPath(),
+        host=MediaHost(MediaLimits(), now_s=clock.now_s),
+        limits=limits,
+        records=book,
+    )
 
     async def serve(request: web.Request) -> web.StreamResponse:
-        return await room.serve_socket(request, request.match_info["token"])
+        return await room.serve_socket(request, request.match_info["token"], False)
 
     def said(_: web.BaseRequest, error: GatewayError) -> web.Response:
         return web.Response(status=error.status, text=error.what)
@@ -67,8 +127,10 @@ async def opened(limits: ClinicLimits) -> AsyncIterator[Door]:
     listener = Listener("test", Address("127.0.0.1", 0), app, said)
     await listener.start()
     await room.start()
-    async with aiohttp.ClientSession() as http:
-        yield Door(room, f"http://{listener.address}", http)
+    async with aiohttp.ClientSession() as http, asyncio.TaskGroup() as tasks:
+        following = tasks.create_task(room._follow_records(Keeping(book)))
+        yield Door(room, f"http://{listener.address}", http, book)
+        following.cancel()
     await room.stop()
     await listener.stop()
 
@@ -181,3 +243,123 @@ async def test_stopping_closes_sockets_that_never_joined(door: Door) -> None:
             while (await ws.receive()).type is aiohttp.WSMsgType.TEXT:
                 pass
         assert await door.status() == 503
+
+
+def written(kind: str = "chat", **fields: object) -> tuple[str, str]:
+    name = str(uuid.uuid4())
+    said = {"type": "entry", "id": name, "kind": kind, "at": 1.8e9, "fields": fields or {"text": "hello"}}
+    return name, json.dumps(said)
+
+
+async def heard(ws: aiohttp.ClientWebSocketResponse, kind: str) -> dict[str, object]:
+    async with asyncio.timeout(5):
+        while (said := await ws.receive_json())["type"] != kind:
+            assert said["type"] in {"ping", "entry", "kept"}, said
+    found: dict[str, object] = said
+    return found
+
+
+async def test_what_is_written_is_kept_before_it_is_said_to_be_and_a_record_begins_with_it(door: Door) -> None:
+    name, text = written()
+    async with await door.dial() as ws:
+        await ws.send_str(text)
+        assert await heard(ws, "kept") == {"type": "kept", "id": name, "sequence": 1}
+        assert door.book.stages == {"bed-1": Stage.TALKING}
+        (kept,) = door.book.kept["bed-1"]
+        assert (kept.by, kept.fields) == (Writer.NURSE, {"text": "hello"})
+
+
+async def test_an_entry_that_is_refused_is_named_and_ends_nothing(door: Door) -> None:
+    token = door.tokens.link("guest")
+    async with await door.dial(token) as ws:
+        for kind, fields in (("reason", {"text": "x"}), ("chat", {"text": "x" * 3_000}), ("secret", {})):
+            name, text = written(kind, **fields)
+            await ws.send_str(text)
+            said = await refusal(ws)
+            assert (said["id"], said["final"]) == (name, False)
+        await ws.send_str(written()[1])
+        assert (await heard(ws, "kept"))["sequence"] == 1
+
+
+async def test_entries_too_fast_are_refused_by_name_and_the_socket_stays(door: Door) -> None:
+    async with await door.dial() as ws:
+        sent = [written() for _ in range(30)]
+        for _, text in sent:
+            await ws.send_str(text)
+        answers: list[dict[str, object]] = []
+        async with asyncio.timeout(10):
+            while len(answers) < len(sent):
+                if (said := await ws.receive_json())["type"] in {"kept", "refused"}:
+                    answers.append(said)
+        assert [each["id"] for each in answers] == [name for name, _ in sent]
+        assert 20 <= sum(each["type"] == "kept" for each in answers) < 30
+        assert not ws.closed
+
+
+async def test_who_comes_in_later_reads_what_was_written_and_a_guest_only_what_was_said(door: Door) -> None:
+    async with await door.dial() as nurse:
+        for kind, fields in (("reason", {"text": "fever"}), ("chat", {"text": "one"}), ("chat", {"text": "two"})):
+            await nurse.send_str(written(kind, **fields)[1])
+            await heard(nurse, "kept")
+    async with await door.dial(door.tokens.doctor) as doctor, await door.dial(door.tokens.link("guest")) as guest:
+        for ws, sequences in ((doctor, [1, 2, 3]), (guest, [2, 3])):
+            await ws.send_str('{"type":"entries","after":0}')
+            assert [(await heard(ws, "entry"))["sequence"] for _ in sequences] == sequences
+        await doctor.send_str('{"type":"entries","after":2}')
+        assert (await heard(doctor, "entry"))["fields"] == {"text": "two"}
+
+
+async def test_a_long_record_is_read_whole_by_a_page_that_is_slow(door: Door) -> None:
+    await door.book.begin("bed-1", Stage.TALKING, by=Actor(Writer.BOX, "box"))
+    for _ in range(500):
+        await door.book.keep("bed-1", NewEntry("x", "chat", 0.0, {"text": "t" * 500}), by=Actor(Writer.NURSE, "nurse"))
+    async with await door.dial() as ws:
+        await ws.send_str('{"type":"entries","after":0}')
+        await asyncio.sleep(0.05)
+        assert [(await heard(ws, "entry"))["sequence"] for _ in range(500)] == list(range(1, 501))
+
+
+async def test_reading_the_record_over_and_over_is_refused(door: Door) -> None:
+    async with await door.dial() as ws:
+        for _ in range(3):
+            await ws.send_str('{"type":"entries","after":0}')
+        assert str((await refusal(ws))["message"]).startswith("That was asked too often.")
+
+
+async def test_the_links_of_a_consultation_that_was_ended_open_nothing(door: Door) -> None:
+    async with await door.dial() as ws:
+        door.room.end("bed-1")
+        async with asyncio.timeout(5):
+            while (await ws.receive()).type is aiohttp.WSMsgType.TEXT:
+                pass
+    async with await door.dial(door.tokens.doctor) as ws:
+        assert await refusal(ws) == {
+            "type": "refused",
+            "message": "This consultation has ended. Ask the clinic for a new link.",
+            "final": True,
+        }
+    with pytest.raises(NotAllowed):
+        door.room.read(door.tokens.nurse)
+
+
+async def test_a_record_that_is_closed_closes_its_links_after_a_restart_too(door: Door) -> None:
+    door.book.stages["bed-1"] = Stage.CLOSED
+    async with await door.dial() as ws:
+        assert (await refusal(ws))["final"] is True
+    door.book.stages["bed-1"] = Stage.FINISHED
+    async with await door.dial() as ws:
+        await ws.send_str('{"type":"resume"}')
+        assert (await heard(ws, "again"))["type"] == "again"
+
+
+async def test_no_socket_of_one_consultation_hears_of_another(door: Door) -> None:
+    other = invite(KEY, wall_s=SystemClock().wall_s(), link_s=60, consultation="bed-2")
+    async with await door.dial() as here, await door.dial(other.nurse) as there:
+        await here.send_str(written()[1])
+        await heard(here, "kept")
+        await there.send_str('{"type":"entries","after":0}')
+        await there.send_str('{"type":"resume"}')
+        async with asyncio.timeout(5):
+            while (said := await there.receive_json())["type"] == "ping":
+                pass
+        assert said == {"type": "again"}

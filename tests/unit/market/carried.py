@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from gateway.durable.recipient import as_text
 from gateway.market.bundle import FORM, BundleWriter
 from gateway.market.order import content_hash
-from gateway.market.receipts import ReceiptKey, as_text, trusted_keys
+from gateway.market.receipts import ReceiptKey, trusted_keys
 from gateway.market.records import StoredOrder
 from tests.unit.market.orders import an_order
 

@@ -5,7 +5,8 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
-from gateway.market.journal.rows import receipt_number, seal
+from gateway.durable.seal import seal
+from gateway.market.journal.rows import receipt_number
 from gateway.market.order import Order, content_hash
 from gateway.market.states import State
 

@@ -5,7 +5,7 @@ import uuid
 from random import Random
 from typing import Any
 
-from gateway.market.backoff import Patience
+from gateway.exchange.backoff import Patience
 from gateway.market.order import Order, order_from
 
 KEY = bytes(range(32))

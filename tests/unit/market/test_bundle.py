@@ -12,6 +12,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from gateway.document import read_document
+from gateway.durable.recipient import TAG_BYTES, new_pair
 from gateway.errors import CannotStart, NoCapacity
 from gateway.market.batch import as_sent
 from gateway.market.bundle import (
@@ -26,8 +28,7 @@ from gateway.market.bundle import (
     named_key,
     read_bundle,
 )
-from gateway.market.bundle_seal import TAG_BYTES, Opening, Recipient, new_pair, read_secret
-from gateway.market.document import read_document
+from gateway.market.bundle_seal import opening, read_secret, recipient
 from gateway.market.receipts import ReceiptKey, trusted_keys
 from tests.unit.market.carried import BOX, RECIPIENT, SECRET, STRANGER, TRUSTED, bundle_of, signed, stored
 
@@ -318,9 +319,9 @@ def test_a_file_that_holds_no_secret_is_told(text: str) -> None:
 
 def test_a_pair_of_keys_belongs_together() -> None:
     secret, public = new_pair()
-    recipient = Recipient(public)
-    locked = recipient.seal(b"head").seal(b"plain", is_last=True)
-    assert Opening(recipient.public, read_secret(f"{secret}\n"), b"head").open(locked, is_last=True) == b"plain"
+    sealing = recipient(public)
+    locked = sealing.seal(b"head").seal(b"plain", is_last=True)
+    assert opening(sealing.public, read_secret(f"{secret}\n"), b"head").open(locked, is_last=True) == b"plain"
 
 
 def test_a_receipts_signature_is_none_over_a_bundle() -> None:

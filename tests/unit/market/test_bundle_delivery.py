@@ -4,6 +4,7 @@ import uuid
 
 import pytest
 
+from gateway.document import read_document
 from gateway.market.batch import Outcome, Receipt, as_sent, read_receipts
 from gateway.market.carried import (
     BATCH_BYTES_MAX,
@@ -17,7 +18,6 @@ from gateway.market.carried import (
     is_sound,
     sums,
 )
-from gateway.market.document import read_document
 from tests.unit.market.carried import stored
 from tests.unit.market.orders import new_id
 

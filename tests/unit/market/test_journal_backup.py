@@ -9,12 +9,12 @@ from random import Random
 
 import pytest
 
+from gateway.durable.aside import complete
+from gateway.durable.disk import disk_of
+from gateway.durable.vault import Vault
 from gateway.errors import CannotStart, Conflict
 from gateway.market.journal.backup import Copy, back_up, check_copy, restore
-from gateway.market.journal.disk import disk_of
 from gateway.market.journal.journal import FILE, Journal
-from gateway.market.journal.salvage import complete
-from gateway.market.journal.vault import Vault
 from tests.clocks import HandClock
 from tests.unit.market.conftest import LIMITS
 from tests.unit.market.orders import KEY, an_order

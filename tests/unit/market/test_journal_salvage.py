@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from gateway.durable.database import connect
 from gateway.errors import CannotStart
 from gateway.market.batch import Outcome, Receipt, Verdict
 from gateway.market.journal.journal import FILE, Journal
-from gateway.market.journal.tables import connect
 from gateway.market.order import content_hash
 from gateway.market.states import State
 from tests.clocks import HandClock

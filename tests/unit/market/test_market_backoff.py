@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.market.backoff import pause_s, retry_after_s
+from gateway.exchange.backoff import pause_s, retry_after_s
 
 
 @given(st.integers(0, 10_000), st.floats(0, 1))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import BadRequest, GatewayError, TooLarge
-from gateway.market.coding import DEAR_BYTES_MAX, DENSE, DENSE_BYTES_MAX, QUICK, compress, decode, quality
+from gateway.exchange.coding import DEAR_BYTES_MAX, DENSE, DENSE_BYTES_MAX, QUICK, compress, decode, quality
 
 
 @given(st.binary(max_size=5_000))

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.document import DEPTH_MAX, canonical, read_document
 from gateway.errors import BadRequest, TooLarge
-from gateway.market.document import DEPTH_MAX, canonical, read_document
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 NAME = st.text(st.characters(codec="ascii"), max_size=8)

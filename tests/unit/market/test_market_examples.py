@@ -10,8 +10,6 @@ import pytest
     "name",
     [
         "attention",
-        "backoff",
-        "document",
         "journal.rows",
         "marketplaces.graphql",
         "marketplaces.vendure_shop",

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import Random
 
-from gateway.market.backoff import Patience
+from gateway.exchange.backoff import Patience
 from gateway.market.batch import Outcome, Receipt, Verdict
 from gateway.market.following import Following
 from gateway.market.journal.journal import Journal

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.document import canonical
+from gateway.durable.recipient import as_bytes, as_text
 from gateway.errors import CannotStart
-from gateway.market.document import canonical
-from gateway.market.receipts import TEXT_CHARS_MAX, ReceiptKey, Statement, as_bytes, as_text, check, trusted_keys
+from gateway.market.receipts import TEXT_CHARS_MAX, ReceiptKey, Statement, check, trusted_keys
 from gateway.market.records import OrderView
 from gateway.market.states import State
 from tests.unit.market.orders import an_order

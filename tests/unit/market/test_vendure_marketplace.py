@@ -13,9 +13,9 @@ from gateway.backhaul.dialer import OpenDialer
 from gateway.backhaul.link import Backhaul
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.clock import SystemClock
+from gateway.exchange.exchange import DeliveryLimits
 from gateway.market.batch import Batch, Outcome
-from gateway.market.marketplaces.exchange import DeliveryLimits
-from gateway.market.marketplaces.port import NotDelivered
+from gateway.market.marketplaces.port import NotDelivered, PartlyDelivered
 from gateway.market.marketplaces.vendure import VendureMarketplace
 from gateway.market.marketplaces.vendure_api import Credentials
 from gateway.market.order import content_hash
@@ -135,9 +135,9 @@ async def test_what_was_told_before_the_cut_counts() -> None:
 
     far.answer = second_fails
     async with facing(far) as (marketplace, _):
-        with pytest.raises(NotDelivered) as caught:
+        with pytest.raises(PartlyDelivered) as caught:
             await marketplace.deliver(a_batch(orders))
-        with pytest.raises(NotDelivered) as again:
+        with pytest.raises(PartlyDelivered) as again:
             await marketplace.deliver(a_batch(orders))
     assert [word.id for word in caught.value.receipts] == [order.id for order in orders[:20]]
     assert not again.value.receipts

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.document import canonical
 from gateway.errors import GatewayError, TooLarge
 from gateway.market.batch import as_sent
-from gateway.market.document import canonical
 from gateway.market.order import content_hash, order_from
 from gateway.market.records import StoredOrder
 from gateway.market.wire.column_reading import FaultyColumns, read_columns

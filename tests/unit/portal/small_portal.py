@@ -45,6 +45,7 @@ class FakeWeb:
 @dataclass(frozen=True)
 class FakePlace:
     role: Literal["nurse", "doctor"]
+    consultation: str = "no-record"
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ class FakeClinic:
             raise NotAllowed
         return FakePlace("nurse" if token == "n-token" else "doctor")
 
-    async def serve_socket(self, request: web.Request, token: str) -> web.StreamResponse:
+    async def serve_socket(self, request: web.Request, token: str, far: bool) -> web.StreamResponse:
+        del far
         return web.Response(text=f"socket of {self.read(token).role}")
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import aiohttp
 import pytest
 
+from gateway.durable.disk import Disk
 from gateway.errors import CannotStart, NoCapacity
 from gateway.listener import Listener
 from gateway.market.attention import Attention, Code
 from gateway.market.bundle import MEDIA_TYPE, read_bundle
-from gateway.market.journal.disk import Disk
 from gateway.market.records import OrderView
 from gateway.market.states import State
 from gateway.portal.admin import admin_application

@@ -15,15 +15,36 @@ from gateway.backhaul.dialer import Connector, Dialer, UnreachableError, carryin
 from gateway.backhaul.link import Backhaul, Share
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.clock import Clock
-from gateway.errors import BadRequest, GatewayError, TooLarge
-from gateway.market.backoff import retry_after_s
-from gateway.market.coding import ACCEPTED, decode
-from gateway.market.document import read_document
-from gateway.market.marketplaces.port import NotDelivered
+from gateway.document import read_document
+from gateway.errors import N_, BadRequest, GatewayError, LocalError, TooLarge
+from gateway.exchange.backoff import retry_after_s
+from gateway.exchange.coding import ACCEPTED, decode
 
 PIECE_BYTES = 1_400  # about a packet: a call's packets slip in between
 HEAD_BYTES = 350  # a request's or an answer's head with TCP/IP headers, roughly (kept-alive, 2026-11)
 _REFUSALS = frozenset({400, 409, 413, 415, 422})  # of what was sent; everything else is about the far end
+
+
+class NotDelivered(LocalError):
+    """Nothing is known of what was sent.
+
+    `is_silent`: nothing came back, so that it may be the link. Otherwise the far end answered. `is_refusal`: it refused
+    what was sent, and not only to work now.
+    """
+
+    status = 504
+    code = "not-delivered"
+    what = N_("The far end did not take what was sent.")
+    advice = N_("It is kept here and sent again.")
+
+    def __init__(
+        self, *, is_silent: bool, reason: str, retry_after_s: float | None = None, is_refusal: bool = False
+    ) -> None:
+        super().__init__()
+        self.is_silent = is_silent
+        self.is_refusal = is_refusal
+        self.reason = reason  # one of our own words, for the log
+        self.retry_after_s = retry_after_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +122,11 @@ class Exchange:
         fields: Mapping[str, str] | None = None,
         traffic_class: TrafficClass = TrafficClass.INTERACTIVE,
         answer_bytes_max: int | None = None,
+        total_s: float | None = None,
     ) -> Answer:
         """Return the whole answer to a request, whatever its status; redirects are answers and not followed.
 
-        An iterator's size must stand in `fields` as Content-Length. Only the marketplace's own origin is asked.
+        An iterator's size must stand in `fields` as Content-Length. Only the far end's own origin is asked.
 
         Raises: NotDelivered when there was none, or one that cannot be read.
         """
@@ -116,7 +138,7 @@ class Exchange:
         heard = _Heard(self._backhaul, self._peer, self._clock)
         with self._backhaul.share(traffic_class) as share, carrying(share):
             try:
-                async with asyncio.timeout(self._limits.total_s):
+                async with asyncio.timeout(total_s or self._limits.total_s):
                     return await self._ask(self._session, method, url, body, fields or {}, share, heard, bytes_max)
             except TimeoutError as exc:
                 heard.nothing()

@@ -1,8 +1,8 @@
-"""A photo's file: a sealed head that says what it is, then its bytes under a cipher that can be read from any place.
+"""A file that came in parts: a sealed head says what it is, then its bytes under a cipher, readable from any place.
 
     "TAMBOPH1" | length of the head, 2 bytes | head, sealed for its file's name | content in AES-256-CTR
 
-The head holds merchant, hash, size and the counter's beginning, 16 random bytes. The cipher hides and does not prove;
+The head holds owner, hash, size and the counter's beginning, 16 random bytes. The cipher hides and does not prove;
 the hash in the head, which is sealed, proves the whole: it is checked once all has arrived, and before it is read.
 
 Source: NIST SP 800-38A §6.5 (CTR) and §B.1 (counters must not repeat: a file that begins anew has a new beginning).
@@ -23,14 +23,14 @@ from cryptography.hazmat.primitives.ciphers.modes import CTR
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from gateway.document import canonical, read_document
 from gateway.errors import BadRequest, TooLarge
-from gateway.market.document import canonical, read_document
 
 KEY_BYTES = 32
 BLOCK_BYTES = 16
 NONCE_BYTES = 12  # NIST SP 800-38D §8.2
 HEAD_BYTES_MAX = 2_048
-NAME_BYTES = 20  # of a file's name: no two photos share it, and nobody learns from it whose it is
+NAME_BYTES = 20  # of a file's name: no two share it, and nobody learns from it whose it is
 _MAGIC = b"TAMBOPH1"
 _LENGTH = struct.Struct(">H")
 
@@ -43,7 +43,7 @@ class NotOpened(Exception):
 class Head:
     """What a file says of itself, and how many bytes that takes."""
 
-    merchant: str
+    owner: str
     sha256: str
     size_bytes: int
     made_from: str
@@ -51,24 +51,24 @@ class Head:
     bytes_before: int  # the content begins there
 
 
-class Seal:
-    """The keys for photos, derived from one that is the caller's."""
+class FileSeal:
+    """The keys for files, derived from one that is the caller's."""
 
     def __init__(self, key: bytes) -> None:
         self._names = _derived(key, b"photos: names of files")
         self._content = _derived(key, b"photos: content")
         self._heads = AESGCM(_derived(key, b"photos: heads"))
 
-    def name(self, merchant: str, sha256: str) -> str:
-        """Return the name of a merchant's photo's file: another for each merchant."""
-        return hmac.digest(self._names, f"{sha256}\0{merchant}".encode(), "sha256")[:NAME_BYTES].hex()
+    def name(self, owner: str, sha256: str) -> str:
+        """Return the name of an owner's file: another for each owner."""
+        return hmac.digest(self._names, f"{sha256}\0{owner}".encode(), "sha256")[:NAME_BYTES].hex()
 
-    def new_head(self, name: str, merchant: str, sha256: str, size_bytes: int, made_from: str = "") -> bytes:
+    def new_head(self, name: str, owner: str, sha256: str, size_bytes: int, made_from: str = "") -> bytes:
         """Return how a new file begins."""
         fields = {
             "counter": secrets.token_hex(BLOCK_BYTES),
             "from": made_from,
-            "merchant": merchant,
+            "merchant": owner,  # whose it is, under the name that files of orders have
             "sha256": sha256,
             "size": size_bytes,
         }

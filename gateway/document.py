@@ -15,7 +15,7 @@ NUMBER_CHARS_MAX = 32  # an int of 64 bits has 20, a double 24
 _TOKENS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 
-def read_document(document: bytes, bytes_max: int) -> object:
+def read_document(document: bytes, bytes_max: int, depth_max: int = DEPTH_MAX) -> object:
     """Return what a JSON document says.
 
     Raises: TooLarge, BadRequest.
@@ -29,9 +29,9 @@ def read_document(document: bytes, bytes_max: int) -> object:
         text = document.decode("utf-8")
     except UnicodeDecodeError as exc:
         raise BadRequest(N_("The document is not UTF-8 text."), N_("Send it as JSON in UTF-8.")) from exc
-    if _depth(text) > DEPTH_MAX:
+    if _depth(text) > depth_max:
         raise BadRequest(
-            N_("The document is nested deeper than %(limit)d levels."), N_("Send it flatter."), limit=DEPTH_MAX
+            N_("The document is nested deeper than %(limit)d levels."), N_("Send it flatter."), limit=depth_max
         )
     try:
         return json.loads(

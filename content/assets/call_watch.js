@@ -1,0 +1,101 @@
+/* Every second: what is alive, and how good is it; every five the box is told, which sees only what it sends. */
+"use strict";
+(() => {
+  const { words } = Call;
+  const TOLD_S = 5;
+  const NAMES = { good: words.good, fair: words.fair, poor: words.poor, voice: words.soundOnly };
+
+  let received = 0; // bytes of this connection
+  let packets = 0; // of other people
+  let counted = null; // at the last telling
+  let measured = null; // a second ago
+  let seconds = 0;
+
+  function begin() {
+    received = packets = seconds = 0;
+    counted = measured = null;
+  }
+
+  async function measure() {
+    const measuring = Call.peer;
+    if (!measuring || (!Call.isUp() && !Call.isCut())) return Call.say("quality", "");
+    const reports = [...(await measuring.getStats()).values()];
+    if (measuring !== Call.peer) return;
+    const sum = count(reports, measuring.getTransceivers());
+    pulse(reports, sum);
+    quality(sum);
+    figures(sum);
+    Call.show();
+  }
+
+  function pulse(reports, sum) {
+    const pairs = reports.filter((each) => each.type === "candidate-pair");
+    const bytes = pairs.reduce((total, each) => total + (each.bytesReceived || 0), 0);
+    Call.silentS = bytes === received ? Call.silentS + 1 : 0;
+    Call.quietS = sum.packets && sum.packets === packets ? Call.quietS + 1 : 0;
+    received = bytes;
+    packets = sum.packets;
+    Call.doubt();
+  }
+
+  // What came for the places where somebody is; an empty one conceals all the time.
+  function count(reports, transceivers) {
+    const sum = { at: Date.now(), samples: 0, concealed: 0, frames: 0, frozen: 0, packets: 0, waited: 0, emitted: 0, rtt: null };
+    const slots = Call.place.slots || [{ who: "" }];
+    const taken = new Set();
+    transceivers.forEach((each, at) => {
+      const slot = slots[Math.floor(at / 2)];
+      if (slot && slot.who !== null) taken.add(each.mid);
+    });
+    for (const each of reports) {
+      if (each.type === "candidate-pair" && each.nominated) sum.rtt = each.currentRoundTripTime ?? sum.rtt;
+      if (each.type !== "inbound-rtp" || (each.mid !== undefined && !taken.has(each.mid))) continue;
+      sum.packets += each.packetsReceived || 0;
+      sum.samples += each.totalSamplesReceived || 0;
+      sum.concealed += each.concealedSamples || 0;
+      sum.frames = Math.max(sum.frames, each.framesDecoded || 0);
+      sum.frozen = Math.max(sum.frozen, each.totalFreezesDuration || 0);
+      if (each.kind !== "audio") continue;
+      sum.waited += each.jitterBufferDelay || 0;
+      sum.emitted += each.jitterBufferEmittedCount || 0;
+    }
+    return sum;
+  }
+
+  function quality(now) {
+    const { quality: said, others } = Call.place;
+    const before = measured;
+    measured = now;
+    if (!Call.isUp() || !others) return Call.say("quality", "");
+    if (said) return Call.say("quality", [NAMES[said.word], said.message].filter(Boolean).join(" · "));
+    if (!before || now.samples <= before.samples) return; // a new connection counts anew
+    const ratio = (now.concealed - before.concealed) / (now.samples - before.samples);
+    const text = ratio < 0.02 ? words.good : ratio < 0.08 ? words.fair : words.poor;
+    Call.say("quality", now.frames > before.frames ? text : `${text} · ${words.soundOnly}`);
+  }
+
+  const less = (now, before) => Math.max(0, now - before);
+
+  function figures(now) {
+    counted = counted || now;
+    if (++seconds % TOLD_S) return;
+    const before = counted;
+    counted = now;
+    if (now === before || !Call.knows() || !Call.place.others) return;
+    const lasting = (now.at - before.at) / 1000;
+    const samples = less(now.samples, before.samples);
+    const emitted = less(now.emitted, before.emitted);
+    const waited = emitted ? less(now.waited, before.waited) / emitted : null;
+    Call.send({
+      type: "figures",
+      fps: less(now.frames, before.frames) / lasting,
+      frozen_s: Math.min(lasting, less(now.frozen, before.frozen)),
+      concealed_ratio: samples ? Math.min(1, less(now.concealed, before.concealed) / samples) : 0,
+      delay_s: waited === null || now.rtt === null ? null : waited + now.rtt / 2,
+    });
+  }
+
+  Call.on("offered", begin);
+  Call.on("second", measure);
+  Call.on("left", () => Call.say("quality", ""));
+})();

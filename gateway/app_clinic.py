@@ -1,0 +1,149 @@
+"""What the settings say of consultations becomes the clinic: its room, its records, and who hands them over."""
+
+import random
+import secrets
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.backhaul.dialer import Dialer
+from gateway.backhaul.link import Backhaul
+from gateway.backhaul.sharing.classes import TrafficClass
+from gateway.clinic.handover.handover import Handover, handover
+from gateway.clinic.invitation import ROLES, Invitation, Invitations, invite, sign
+from gateway.clinic.media.control import Relay
+from gateway.clinic.media.host import MediaHost, MediaLimits
+from gateway.clinic.peer import MediaPath
+from gateway.clinic.records.records import Records
+from gateway.clinic.records.views import RecordLimits
+from gateway.clinic.room import ClinicLimits, ClinicRoom
+from gateway.clinic.turn import relays
+from gateway.clock import Clock, boot_id
+from gateway.data_folder import CLINIC_RECORDS_KEY, INVITATION_KEY, DataFolder
+from gateway.portal.clinic_doctors import Doctor
+from gateway.portal.clinic_frame import ClinicDesk
+from gateway.settings import Settings, secret
+from gateway.settings_clinic import Clinic
+
+PEOPLE_MAX = 4
+SOCKETS_PER_CALL = 2 * PEOPLE_MAX  # as many again for pages that wait or come back
+
+
+@dataclass(frozen=True, slots=True)
+class ClinicParts:
+    """The clinic of a box."""
+
+    room: ClinicRoom
+    records: Records
+    handover: Handover | None
+    desk: ClinicDesk
+    invite: Callable[[], Invitations]
+
+
+def clinic_parts(
+    settings: Settings,
+    *,
+    dialer: Dialer,
+    media_path: MediaPath,
+    clock: Clock,
+    backhaul: Backhaul,
+    folder: DataFolder,
+) -> ClinicParts:
+    """Return the clinic's parts, not started.
+
+    Raises: CannotStart.
+    """
+    clinic, key = settings.clinic, folder.key_for(INVITATION_KEY)
+    records = Records(
+        folder=folder.path / "clinic",
+        key=folder.key_for(CLINIC_RECORDS_KEY),
+        clock=clock,
+        boot=boot_id(),
+        limits=RecordLimits(
+            keep_days=clinic.keep_days,
+            total_bytes_max=clinic.records_bytes_max,
+            file_bytes_max=clinic.photo_bytes_max,
+        ),
+        recipient=clinic.recipient,
+    )
+    return ClinicParts(
+        room=_room(settings, records, media_path=media_path, clock=clock, backhaul=backhaul, key=key),
+        records=records,
+        handover=_handover(settings, records, dialer, clock, backhaul),
+        desk=_desk(settings, records, clock, backhaul, key),
+        invite=lambda: invite(key, wall_s=clock.wall_s(), link_s=clinic.link_s, consultation=str(uuid.uuid4())),
+    )
+
+
+def _room(
+    settings: Settings, records: Records, *, media_path: MediaPath, clock: Clock, backhaul: Backhaul, key: bytes
+) -> ClinicRoom:
+    clinic = settings.clinic
+    first, _, last = clinic.media_ports.partition("-")
+    return ClinicRoom(
+        key=key,
+        clock=clock,
+        backhaul=backhaul,
+        media_path=media_path,
+        host=MediaHost(
+            MediaLimits(
+                legs_max=2 * PEOPLE_MAX * clinic.calls_max,  # those that end beside those that begin
+                first_port=int(first or 0),
+                last_port=int(last or 0),
+                marked=settings.backhaul.marks,
+            ),
+            now_s=clock.now_s,
+            ear=backhaul.steering.measuring,
+        ),
+        limits=ClinicLimits(
+            link_s=clinic.link_s,
+            video_bps_max=clinic.video_bps_max,
+            calls_max=clinic.calls_max,
+            codecs=clinic.video_codecs,
+            sockets_max=SOCKETS_PER_CALL * clinic.calls_max,
+        ),
+        records=records,
+        relays=_relays(clinic, clock),
+    )
+
+
+def _relays(clinic: Clinic, clock: Clock) -> Callable[[], tuple[Relay, ...]]:
+    shared = secret(None, clinic.turn_secret_file) or ""
+    return lambda: relays(clinic.turn, shared, clock.wall_s())
+
+
+def _handover(
+    settings: Settings, records: Records, dialer: Dialer, clock: Clock, backhaul: Backhaul
+) -> Handover | None:
+    clinic = settings.clinic
+    if clinic.fhir is None:
+        return None
+    return handover(
+        records,
+        base_url=clinic.fhir,
+        token=secret(None, clinic.fhir_token_file),
+        dialer=dialer,
+        backhaul=backhaul,
+        clock=clock,
+        box_name=settings.box.name,
+        answers_s=clinic.answers_s,
+        random=random.Random(secrets.randbits(64)),  # noqa: S311 - jitter
+    )
+
+
+def _desk(settings: Settings, records: Records, clock: Clock, backhaul: Backhaul, key: bytes) -> ClinicDesk:
+    clinic = settings.clinic
+
+    def sign_link(consultation: str, role: str, link_s: float) -> str:
+        expires_s = int(clock.wall_s() + link_s)
+        return sign(key, Invitation(consultation, next(each for each in ROLES if each == role), expires_s))
+
+    return ClinicDesk(
+        records=records,
+        sign=sign_link,
+        far=lambda: backhaul.share(TrafficClass.INTERACTIVE),
+        doctors=tuple(Doctor(each.name, each.speciality, each.hours, each.phone) for each in clinic.doctors),
+        link_s=clinic.link_s,
+        idle_lock_s=clinic.idle_lock_s,
+        file_bytes_max=clinic.photo_bytes_max,
+    )

@@ -1,0 +1,1 @@
+"""Records as FHIR R4 resources, and answers out of them."""
