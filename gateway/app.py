@@ -32,9 +32,8 @@ from gateway.backhaul.sharing.shares import Capacity
 from gateway.backhaul.sharing.tenants import Bounds, Tenant
 from gateway.backhaul.ways.metered import Metered
 from gateway.backhaul.ways.ways import way_by
-from gateway.box_view import Rooms
+from gateway.box_view import ClinicView, Rooms
 from gateway.clinic.peer import DirectPath, MediaPath
-from gateway.clinic.room import ClinicRoom
 from gateway.clock import Clock, SystemClock
 from gateway.data_folder import FORMS_KEY, DataFolder
 from gateway.errors import N_, CannotStart, WrongHost
@@ -51,6 +50,7 @@ from gateway.portal.offline_page import Home
 from gateway.portal.orders_desk import OrdersDesk
 from gateway.portal.origins import host_name
 from gateway.portal.portal import Portal, PortalLimits
+from gateway.portal.records_desk import RecordsDesk
 from gateway.portal.trial import Trial
 from gateway.settings import Settings, secret
 from gateway.settings_web import Offline, Warm
@@ -170,7 +170,7 @@ class Box:
         self.setup_code = await asyncio.to_thread(accounts.setup_code)
         portal = await _started(running, self._portal(accounts, keys, pages, market, parts))
         _background(tasks, running, lasting(portal.run, "portal"), "portal")
-        self.listeners = list(self._make_listeners(portal, pages, market, clinic, around))
+        self.listeners = list(self._make_listeners(portal, pages, market, parts, around))
         running.push_async_callback(_stop_together, self.listeners)
         for listener in self.listeners:
             await listener.start()
@@ -205,7 +205,7 @@ class Box:
             market=market,
             clinic=clinic.room,
             clinic_desk=clinic.desk,
-            invite=clinic.invite,
+            whip=clinic.whip,
             door_url=door_url(settings),
             secret=keys.forms,
             limits=PortalLimits(
@@ -235,7 +235,7 @@ class Box:
         return Workers(doors, count=count, clock=self._clock, access_log=settings.cache.access_log)
 
     def _make_listeners(
-        self, portal: Portal, pages: WebRoom, market: MarketRoom | None, clinic: ClinicRoom, around: LinkParts
+        self, portal: Portal, pages: WebRoom, market: MarketRoom | None, clinic: ClinicParts, around: LinkParts
     ) -> Iterator[Listener]:
         settings = self._settings
         limits = Limits(
@@ -265,8 +265,10 @@ class Box:
                 "proxy", settings.proxy.listen, pages.doors.proxy, early=pages.proxy_early.answer, clients=near
             )
         yield serving("door", settings.clinic.door, portal.door(), tls=tls)
-        view = Rooms(self._clock, self.backhaul, pages, market, clinic, link_watch=around)
+        clinic_view = ClinicView(clinic.room, clinic.records, clinic.handover)
+        view = Rooms(self._clock, self.backhaul, pages, market, clinic_view, link_watch=around)
         routes = [*self._admin_routes, *CacheDesk(pages).routes(), *around.routes()]
+        routes += RecordsDesk(clinic.records, self._clock, settings.box.name, clinic.recordings).routes()
         if market is not None and settings.market is not None:
             routes += OrdersDesk(market, self._clock, settings.market.bundle_recipient).routes()
         admin = admin_application(view, _admin_hosts(settings.admin.listen), routes)
@@ -298,6 +300,7 @@ def check_surroundings(settings: Settings) -> list[CannotStart]:
         _interfaces,
         _echo_key,
         _radius_secret,
+        _clinic_secrets,
     )
     for needed in needs:
         try:
@@ -337,6 +340,11 @@ def _radius_secret(settings: Settings) -> None:
         shared_secret(settings.radius)
 
 
+def _clinic_secrets(settings: Settings) -> None:
+    for each in (settings.clinic.turn_secret_file, settings.clinic.fhir_token_file):
+        secret(None, each)
+
+
 def check_aiohttp(version: str = aiohttp.__version__, parser: type = HttpRequestParser) -> None:
     """Refuse an aiohttp with known faults, or without its C parser (the pure-Python one had smuggling CVEs).
 
@@ -367,6 +375,8 @@ def _backhaul(settings: Settings, world: World, clock: Clock, metered: Metered |
     named = [site.origin for site in settings.sites]
     if settings.market and settings.market.marketplace:
         named.append(settings.market.marketplace)
+    if settings.clinic.fhir:
+        named.append(settings.clinic.fhir)
     return Backhaul(
         clock,
         capacity=Capacity(link.down_bps, link.up_bps) if link.down_bps and link.up_bps else None,

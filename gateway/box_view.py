@@ -1,11 +1,16 @@
 """What the technician sees of this box: each part, whether it does its work, and why not."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from gateway.backhaul.link import Backhaul, LinkStatus, Moved
 from gateway.backhaul.sensing.state import LinkState
 from gateway.backhaul.sharing.classes import TrafficClass
+from gateway.clinic.handover.handover import Handover
+from gateway.clinic.media.host import MediaStatistics
+from gateway.clinic.records.records import Records
+from gateway.clinic.records.states import ENDED, Stage
+from gateway.clinic.records.views import RecordStatistics
 from gateway.clinic.room import ClinicRoom, ClinicStatistics
 from gateway.clock import Clock, clock_state
 from gateway.errors import N_
@@ -24,6 +29,64 @@ _LINK = {
 
 
 @dataclass(frozen=True, slots=True)
+class RecordFigures:
+    """How the clinic's records are; counts only."""
+
+    open: int
+    waiting: int
+    asked: int
+    answered: int
+    missing: int
+    damaged: int
+    stored_bytes: int
+    put_aside: int
+    failures: int
+    is_taking: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HandoverFigures:
+    """How far records are on their way to the receiving side; counts only."""
+
+    waiting: int
+    needs_person: int
+    delivered: int
+    files_waiting: int
+    files_sent: int
+    answers: int
+    unreadable: int
+    failures_in_a_row: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClinicFigures(ClinicStatistics):
+    """How the clinic is: its calls, their media, its records and their way to the hospital."""
+
+    media: MediaStatistics
+    records: RecordFigures
+    handover: HandoverFigures | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClinicView:
+    """The clinic of a running box."""
+
+    room: ClinicRoom
+    records: Records
+    handover: Handover | None
+
+    def statistics(self) -> ClinicFigures:
+        """Return how it is."""
+        room = self.room.statistics()
+        return ClinicFigures(
+            **{each.name: getattr(room, each.name) for each in fields(room)},
+            media=self.room.media(),
+            records=_record_figures(self.records.statistics()),
+            handover=_handover_figures(self.handover) if self.handover else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Rooms:
     """The rooms of a running box, seen from outside."""
 
@@ -31,7 +94,7 @@ class Rooms:
     backhaul: Backhaul
     pages: WebRoom
     market_room: MarketRoom | None
-    clinic_room: ClinicRoom
+    clinic_view: ClinicView
     link_watch: LinkWatch | None = None
 
     def parts(self) -> list[Part]:
@@ -39,7 +102,7 @@ class Rooms:
         return [
             self._pages(),
             self._orders(),
-            Part("consultations", True, N_("Consultations can be opened.")),
+            self._consultations(),
             Part("link", True, _LINK[self.backhaul.status().state]),
             self._clock_part(),
         ]
@@ -60,9 +123,9 @@ class Rooms:
         """Return how the market is."""
         return self.market_room.statistics() if self.market_room else None
 
-    def clinic(self) -> ClinicStatistics:
+    def clinic(self) -> ClinicFigures:
         """Return how the clinic is."""
-        return self.clinic_room.statistics()
+        return self.clinic_view.statistics()
 
     def warmed(self) -> Sequence[Run]:
         """Return each site's run to keep its pages ready."""
@@ -91,7 +154,47 @@ class Rooms:
             )
         return Part("orders", True, N_("Orders are taken and written to disk."))
 
+    def _consultations(self) -> Part:
+        told = self.clinic()
+        if not told.records.is_taking:
+            return Part("consultations", False, N_("No clinic record can be written: the disk is full or fails."))
+        if told.records.damaged or told.records.put_aside:
+            return Part("consultations", True, N_("Damage was found in the clinic's records; see tambo clinic stat."))
+        if told.handover is not None and told.handover.needs_person:
+            return Part("consultations", True, N_("The receiving side refused a clinic record: a nurse must look."))
+        return Part("consultations", True, N_("Consultations can be opened."))
+
     def _clock_part(self) -> Part:
         if clock_state(self.clock.wall_s()) == "trusted":
             return Part("clock", True, N_("The clock can be believed."))
         return Part("clock", False, N_("The clock is wrong: set it, or wait for the link."))
+
+
+def _record_figures(told: RecordStatistics) -> RecordFigures:
+    stages = told.stages
+    return RecordFigures(
+        open=sum(count for stage, count in stages.items() if stage not in ENDED),
+        waiting=stages.get(Stage.WAITING, 0),
+        asked=stages.get(Stage.ASKED, 0),
+        answered=stages.get(Stage.ANSWERED, 0),
+        missing=told.missing,
+        damaged=told.damaged,
+        stored_bytes=told.file_bytes,
+        put_aside=told.put_aside,
+        failures=told.failures,
+        is_taking=told.is_taking,
+    )
+
+
+def _handover_figures(handover: Handover) -> HandoverFigures:
+    told = handover.statistics()
+    return HandoverFigures(
+        waiting=told.waiting,
+        needs_person=told.attention,
+        delivered=told.delivered,
+        files_waiting=told.files_waiting,
+        files_sent=told.files_sent,
+        answers=told.answers,
+        unreadable=told.unreadable,
+        failures_in_a_row=told.failures_in_a_row,
+    )

@@ -7,8 +7,8 @@ Help is said in the terminal's language, which is therefore asked for when this 
 import asyncio
 import json
 import os
-import secrets
 import signal
+import uuid
 from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -19,6 +19,7 @@ from gateway.cli_account import account
 from gateway.cli_cache import cache
 from gateway.cli_clinic import clinic
 from gateway.cli_orders import orders
+from gateway.cli_recording import recording
 from gateway.cli_reflect import CONFIG_HELP, KEY_FILE_HELP, LISTEN_HELP, journey, told
 from gateway.cli_shape import shaper
 from gateway.cli_usage import usage
@@ -26,6 +27,7 @@ from gateway.errors import N_, CannotStart, GatewayError
 from gateway.event_loop import new_event_loop
 from gateway.logs import configure
 from gateway.open_files import may_open_all
+from gateway.private_memory import keep_private
 from gateway.settings import Settings
 from gateway.terminal import DEFAULT_CONFIG, EXIT_FAULT, Config
 from gateway.terminal import say as _say
@@ -42,6 +44,7 @@ app = typer.Typer(
 )
 app.add_typer(account, name="account")
 app.add_typer(account, name="user", help=_say(N_("The same as account.")))
+clinic.command(help=_say(N_("Make films of what was recorded of a call; nothing is encoded anew.")))(recording)
 app.add_typer(clinic, name="clinic")
 app.add_typer(cache, name="cache")
 app.add_typer(usage, name="usage")
@@ -153,7 +156,7 @@ def clinic_open(
         DataFolder(settings.box.data).make().key_for(INVITATION_KEY),
         wall_s=SystemClock().wall_s(),
         link_s=settings.clinic.link_s,
-        consultation=secrets.token_urlsafe(9),
+        consultation=str(uuid.uuid4()),
     )
     links = {
         "nurse": f"{portal_url(settings)}/consulta/{tokens.nurse}",
@@ -203,6 +206,7 @@ def _until_stopped(journey: Callable[[asyncio.Event], Coroutine[None, None, None
         await journey(stop)
 
     configure()
+    keep_private()
     may_open_all()
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:

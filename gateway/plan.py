@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from gateway.errors import N_
 from gateway.settings import Settings
+from gateway.settings_clinic import Clinic
 from gateway.settings_link import Allowance, Probe
 from gateway.units import Address, in_bits, in_bytes
 
@@ -66,6 +67,7 @@ def in_plain_words(settings: Settings) -> Iterator[Line]:
             "minutes": settings.clinic.link_s // 60,
         },
     )
+    yield from _clinic(settings.clinic)
     yield N_("The technician looks at http://%(address)s."), {"address": reachable(settings.admin.listen)}
 
 
@@ -187,3 +189,24 @@ def _orders(settings: Settings) -> Iterator[Line]:
             "batch": settings.market.batch_orders_max,
         },
     )
+
+
+def _clinic(clinic: Clinic) -> Iterator[Line]:
+    if clinic.turn:
+        yield N_("Media may take the relays %(relays)s."), {"relays": ", ".join(clinic.turn)}
+        if clinic.turn_secret_file is None:
+            yield N_("No relay is used without its secret: add [clinic] turn_secret_file."), {}
+    if clinic.doctors:
+        yield N_("The clinic may call: %(names)s."), {"names": ", ".join(each.name for each in clinic.doctors)}
+    if clinic.fhir is None:
+        yield N_("Clinic records stay on this box: add [clinic] fhir to hand them over."), {}
+        return
+    yield (
+        N_("Clinic records go to %(server)s; answers are asked for every %(seconds)d seconds."),
+        {"server": clinic.fhir, "seconds": clinic.answers_s},
+    )
+    if clinic.recipient:
+        said = N_("What was handed over is sealed to its recipient, and stays for %(days)d days.")
+    else:
+        said = N_("What was handed over stays readable here for %(days)d days: add [clinic] recipient to seal it.")
+    yield said, {"days": clinic.keep_days}

@@ -3,7 +3,7 @@
 A field's `description` says what is allowed and its first example shows it: both are what a technician reads when the
 value is wrong, so the words stand in one place. Paths are relative to the file they stand in.
 `gateway.settings_types` says how a value is read, `gateway.settings_web` what there is to set of pages,
-`gateway.settings_link` of the link, `gateway.settings_market` of orders, `gateway.settings_clinic` of consultations, and
+`gateway.settings_link` of the link, `gateway.settings_market` of orders, `gateway.settings_clinic` of consultations;
 `gateway.settings_file` reads the file and finds its faults.
 """
 

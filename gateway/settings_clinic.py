@@ -5,9 +5,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gateway.errors import N_
+from gateway.hours import parse_hours
 from gateway.settings_types import DayHours, HttpUrl, Listen, LocalPath, Section, Whole
 from gateway.units import Address
 
+Origin = Annotated[str, Field(pattern=r"^https?://[a-z0-9.-]{1,253}(:[0-9]{1,5})?$")]
 Codec = Literal["vp8", "h264", "vp9", "av1"]
 TurnUrl = Annotated[str, Field(pattern=r"^turns?:[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?(\?transport=(udp|tcp))?$")]
 
@@ -85,6 +87,12 @@ class Clinic(Section):
         description=N_("a file with the secret that the relays share with this box (coturn: static-auth-secret)"),
         examples=["secrets/turn"],
     )
+    whip_origins: tuple[Origin, ...] = Field(
+        default=(),
+        max_length=8,
+        description=N_("a list of other origins whose pages may publish by WHIP and watch by WHEP"),
+        examples=[["https://viewer.example.org"]],
+    )
     keep_days: Whole = Field(
         default=30,
         ge=1,
@@ -133,6 +141,23 @@ class Clinic(Section):
         le=86_400,
         description=N_("seconds between two looks for doctors' answers, 10 to 86400"),
         examples=[120.0],
+    )
+    recording: bool = Field(
+        default=False,
+        description=N_("whether a nurse may record a call that the patient agreed to have recorded: true or false"),
+        examples=[False],
+    )
+    recording_bytes_max: Whole = Field(
+        default=4_000_000_000,
+        ge=10_000_000,
+        le=1_000_000_000_000,
+        description=N_("bytes of disk for all recordings on the box, 10000000 to 1000000000000"),
+        examples=[4_000_000_000],
+    )
+    recording_hours: DayHours = Field(
+        default=parse_hours("01:00-05:00"),
+        description=N_("the hours of the box's local time in which recordings are uploaded, over midnight too"),
+        examples=["01:00-05:00"],
     )
     doctors: tuple[Doctor, ...] = Field(
         default=(), max_length=50, description=N_("a list of tables with name, speciality, hours and phone")

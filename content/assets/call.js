@@ -27,6 +27,7 @@ const Call = (() => {
     hidden: false,
     screen: null, // the shared screen's track
     notice: "", // what was refused, or why it ended
+    isOver: false, // the clinic ended it
     advice: words.ready,
     outlook: "", // what the link would carry
     silentS: 0, // seconds in a row without a byte of the box
@@ -114,9 +115,9 @@ const Call = (() => {
     since = state === "reconnecting" ? since || Date.now() : 0;
     root.dataset.connection = state;
     say("status", text);
-    say("outlook", place.others ? "" : call.outlook);
-    control("check", !wanted);
-    control("join", !wanted);
+    say("outlook", place.others || call.isOver ? "" : call.outlook);
+    control("check", !wanted && !call.isOver);
+    control("join", !wanted && !call.isOver);
     control("leave", wanted);
     control("mute", wanted, call.muted, call.muted ? words.unmute : words.mute);
     control("picture", wanted, call.hidden, call.hidden ? words.pictureOn : words.pictureOff);
@@ -139,7 +140,7 @@ const Call = (() => {
     const awayS = since ? (Date.now() - since) / 1000 : 0;
     say("since", since ? age(awayS) : "");
     const offer = find("[data-show=case]");
-    if (offer) offer.hidden = !(awayS >= CASE_S || call.notice);
+    if (offer) offer.hidden = call.isOver || !(awayS >= CASE_S || call.notice);
   }
 
   setInterval(tick, 1000);

@@ -90,7 +90,10 @@
     else if (message.type === "state") settle(message);
     else if (message.type === "outlook") Call.outlook = message.message;
     else if (message.type === "refused") refused(message);
-    else if (message.type === "bye" && ENDS[message.reason]) end(ENDS[message.reason]);
+    else if (message.type === "bye" && ENDS[message.reason]) {
+      Call.isOver = message.reason === "ended";
+      end(ENDS[message.reason]);
+    }
     else Call.tell(message.type, message);
     Call.show();
   }

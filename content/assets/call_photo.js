@@ -195,7 +195,7 @@
     const load = () => (image.src = `${files}/${sha256}?lado=${SIDE_PX}`);
     image.onerror = () => tries < 6 && setTimeout(load, PAUSES_MS[Math.min(tries++, 3)]); // the sender's last piece may be under way
     load();
-    tile.onclick = () => Call.tell("look", { entry, url: `${files}/${sha256}`, alt: image.alt });
+    tile.onclick = () => Call.tell("look", { entry, url: `${files}/${sha256}`, alt: image.alt, small: image });
     list.prepend(Call.make("li", {}, tile, Call.head(entry)));
   }
 

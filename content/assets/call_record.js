@@ -227,7 +227,9 @@
     const typed = JSON.stringify([...new FormData(form)]);
     write(kind, fields, (now, why) => {
       say(form, { sending: words.sending, kept: words.kept, refused: `${words.refused} ${why}` }[now]);
-      if (now === "kept" && kind !== "summary" && JSON.stringify([...new FormData(form)]) === typed) form.reset();
+      if (now !== "kept" || kind === "summary" || JSON.stringify([...new FormData(form)]) !== typed) return;
+      form.reset();
+      form.querySelectorAll("[data-vital]").forEach(measured);
     });
   }
 

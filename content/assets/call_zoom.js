@@ -14,6 +14,7 @@
   const sheet = dialog.querySelector("[data-sheet]");
   const image = sheet.querySelector("img");
   const rings = sheet.querySelector("svg");
+  const under = Call.make("canvas"); // the small one, until the larger one is there
   const marking = dialog.querySelector("[data-action=mark]");
   const pointers = new Map();
 
@@ -23,6 +24,8 @@
 
   function look(photo) {
     looked = photo;
+    [under.width, under.height] = [photo.small.naturalWidth || 1, photo.small.naturalHeight || 1];
+    under.getContext("2d").drawImage(photo.small, 0, 0);
     image.src = `${photo.url}?lado=${SIDE_PX}`;
     image.alt = photo.alt;
     dialog.querySelector("h2").textContent = photo.alt;
@@ -118,6 +121,7 @@
     put(box.x + box.width / 2, box.y + box.height / 2);
   }
 
+  sheet.prepend(under);
   const KEYS = {
     "+": () => zoom(STEP),
     "-": () => zoom(1 / STEP),
@@ -151,6 +155,7 @@
   for (const [action, act] of Object.entries(acts)) dialog.querySelector(`[data-action=${action}]`).addEventListener("click", act);
   dialog.addEventListener("close", () => {
     image.removeAttribute("src");
+    under.width = 1; // nothing of it stays
     looked = null;
   });
   Call.on("look", look);

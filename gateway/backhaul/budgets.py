@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from gateway.backhaul.sensing.samples import Way
 from gateway.backhaul.sharing.admission import SURE_CONFIDENCE
+from gateway.backhaul.sharing.alone import Alone, Seen
+from gateway.backhaul.sharing.alone import begin as begin_alone
+from gateway.backhaul.sharing.alone import step as step_alone
 from gateway.backhaul.sharing.calls import CallBudget, begin, step
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.backhaul.sharing.shares import divide
@@ -19,12 +22,13 @@ from gateway.backhaul.steering import Steering
 from gateway.clock import Clock
 
 CALL_WANTS_BPS = 800_000  # one 640×480 picture at 700 kb/s, its voice and their headers, one direction
-CALL_UNKNOWN_BPS = 300_000  # budget where no capacity is known: holds on all but the weakest 4G
+CALL_UNKNOWN_BPS = 100_000  # budget where no capacity is known: a small picture and its voice, for some seconds
 BUDGET_EVERY_S = 0.2
 ASKED_S = 5.0  # whoever asks again within so long sees a budget that is kept
 NEVER_S = float("-inf")
 DRAINS_S_MIN = 0.1  # of a queue that is to go,
 DRAINS_RATIO = 0.4  # for which calls leave more than half the link: at once, for each step less is one that people see
+FRESH_S = 2.0  # an estimate so young bounds what calls that are alone find out
 PROVES_RATIO = 1.5  # a call may find out so much more than the link has carried so far, while no queue grows
 
 
@@ -45,6 +49,7 @@ class CallBudgets:
         self._call_wants_bps = call_wants_bps
         self._on_change = on_change
         self._kept: dict[Way, CallBudget] = {}
+        self._alone: dict[Way, Alone] = {}  # of all calls together, while nothing else moves
         self._asked = asyncio.Event()
         self._asked_s = NEVER_S
 
@@ -56,8 +61,13 @@ class CallBudgets:
 
     def _each(self) -> Budget:
         calls = max(self._open()[TrafficClass.REALTIME], 1)
-        down_bps, up_bps = (self._kept[way].bps if way in self._kept else self._share_bps(way, calls) for way in Way)
+        down_bps, up_bps = (self._bps(way, calls) for way in Way)
         return Budget(down_bps, up_bps)
+
+    def _bps(self, way: Way, calls: int) -> int:
+        if way in self._alone:
+            return self._alone[way].bps // calls
+        return self._kept[way].bps if way in self._kept else self._share_bps(way, calls)
 
     def look(self) -> None:
         """Take note that a call may have begun or ended."""
@@ -72,6 +82,7 @@ class CallBudgets:
             forgotten = not calls and self._clock.now_s() - self._asked_s > ASKED_S
             if forgotten or self._steering.told is not None:
                 self._kept.clear()
+                self._alone.clear()
                 self._asked.clear()
             else:
                 self._step(max(calls, 1))
@@ -80,11 +91,32 @@ class CallBudgets:
             await asyncio.sleep(BUDGET_EVERY_S)
 
     def _step(self, calls: int) -> None:
-        now_s = self._clock.now_s()
+        now_s, alone = self._clock.now_s(), self._steering.calls_alone()
         for way in Way:
+            before_bps = self._bps(way, calls)
+            if alone:
+                self._kept.pop(way, None)
+                state = self._alone.get(way) or begin_alone(now_s, before_bps * calls)
+                self._alone[way] = step_alone(state, now_s, self._seen(way, calls))
+                continue
+            if self._alone.pop(way, None) is not None:
+                self._kept[way] = begin(now_s, before_bps)
             share_bps, known = self._share_bps(way, calls), self._kept.get(way)
             queueing_s = self._felt_s(way)
             self._kept[way] = begin(now_s, share_bps) if known is None else step(known, now_s, share_bps, queueing_s)
+
+    def _seen(self, way: Way, calls: int) -> Seen:
+        """Return what calls that are alone see of a direction."""
+        measuring, policy = self._steering.measuring, self._steering.policy
+        most_bps = calls * min(self._call_wants_bps, policy.call_bps_max)
+        figures = self._steering.figures()
+        estimate = (figures.down if way is Way.DOWN else figures.up).capacity_bps
+        known = estimate is not None and estimate.confidence >= SURE_CONFIDENCE and estimate.age_s < FRESH_S
+        if estimate is not None and known:
+            in_use = {TrafficClass.REALTIME: calls}
+            most_bps = divide(int(estimate.value), in_use, most_bps, policy)[TrafficClass.REALTIME]
+        is_sent = way is Way.UP
+        return Seen(measuring.standing_s(way), measuring.out_bps(way), most_bps, is_known=known, is_sent=is_sent)
 
     def _felt_s(self, way: Way) -> float | None:
         """Return by how much the queue is longer than it is meant to be."""

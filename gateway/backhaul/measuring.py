@@ -5,6 +5,7 @@ are worth more, for they tell which direction queues: a round trip has waited in
 where the box itself loads it, less what is known of the other.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,10 @@ BESIDE_S = 1.0  # a one-way delay tells what part of a round trip is its own, fo
 LOADS_BPS_MIN = 24_000  # who moves less in a direction builds no queue there
 WAITS_S_MAX = 0.1  # of the other direction's queue that a window makes up for
 HEARD_S_MAX = 1.0  # what was heard of a queue is true for so long
+STANDS_S = 0.3  # a queue of one picture's frame is gone by then, one that stands is not
+KEYFRAME_BITS = 48_000  # … nor that of a small picture that begins
+CALLS_TARGET_S = 0.1  # calls alone aim at no queue: at half of this one that stands is felt (bufferbloat.net)
+STANDS_S_MAX, STANDS_HEARD_MIN = 1.2, 2  # where it is seldom heard of: as long as it takes to hear of it twice
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,7 @@ class Load:
     used_bytes: int
     in_turns: bool = False  # there is no window for each
     held_up: bool = False  # somebody waits for leave to use more
+    calls_alone: bool = False  # only calls move: their packets come in bursts, a frame at a time
 
 
 class _Direction:
@@ -45,6 +51,7 @@ class _Direction:
         self.losses = LossMeter()
         self.queueing: tuple[float, float] | None = None  # when it was heard, how long it is
         self.one_way: tuple[float, float] | None = None  # the same, of one-way delays alone
+        self._lately: deque[tuple[float, float]] = deque()  # the same, as heard within `STANDS_S`
 
     def step(self, now_s: float, load: Load, carried_bytes: int, heard: Sequence[Heard], base_s: float | None) -> None:
         queueing_s = self.controller.step(
@@ -58,7 +65,21 @@ class _Direction:
         )
         if queueing_s is not None:
             self.queueing = now_s, queueing_s
-        self.meter.feed(now_s, carried_bytes, self.queueing_s(now_s), self.controller.target_s)
+            self._lately.append(self.queueing)
+        if load.calls_alone:
+            self.meter.feed(now_s, carried_bytes, self.standing_s(now_s), CALLS_TARGET_S)
+        else:
+            self.meter.feed(now_s, carried_bytes, self.queueing_s(now_s), self.controller.target_s)
+
+    def standing_s(self, now_s: float) -> float | None:
+        """Return the least of the queue over several frames, if it was heard of often enough."""
+        lately = self._lately
+        stands_s = min(max(STANDS_S, KEYFRAME_BITS / max(self.meter.out_bps or 1.0, 1.0)), STANDS_S_MAX)
+        while lately and lately[0][0] < now_s - STANDS_S_MAX:
+            lately.popleft()
+        fresh = sum(1 for at_s, _ in lately if at_s >= now_s - stands_s)
+        counting = list(lately)[-max(fresh, STANDS_HEARD_MIN) :]
+        return min(each for _, each in counting) if len(counting) >= STANDS_HEARD_MIN else None
 
     def queueing_s(self, now_s: float) -> float | None:
         """Return how long the queue is, if it was heard as lately as it takes: a long queue is seldom heard of."""
@@ -116,6 +137,14 @@ class Measuring:
         """Return how long the queue of a direction is, if that was heard lately."""
         return self._ways[way].queueing_s(self._clock.now_s())
 
+    def standing_s(self, way: Way) -> float | None:
+        """Return the queue that one picture's frame did not make, if that was heard lately."""
+        return self._ways[way].standing_s(self._clock.now_s())
+
+    def out_bps(self, way: Way) -> float | None:
+        """Return what a direction has carried over several frames."""
+        return self._ways[way].meter.out_bps
+
     def window_bytes(self, way: Way) -> float:
         """Return what may be under way in a direction: acknowledgements wait in the other one's queue meanwhile."""
         pace = self.pace(way)
@@ -167,17 +196,23 @@ class Measuring:
         carried = {Way.DOWN: self.carried.down_bytes, Way.UP: self.carried.up_bytes}
         loaded = {
             Way.DOWN: self._ways[Way.DOWN].controller.used_bps > LOADS_BPS_MIN,
-            Way.UP: any(each.unsent_bytes for each in samples),
+            Way.UP: any(each.unsent_bytes for each in samples)
+            or (loads[Way.UP].calls_alone and self._ways[Way.UP].controller.used_bps > LOADS_BPS_MIN),
         }
         for way, direction in self._ways.items():
             heard = [heard for sees, heard in delays if sees.value == way.value]
             other = Way.UP if way is Way.DOWN else Way.DOWN
             if heard:
                 direction.one_way = now_s, min(each.queueing_s for each in heard)
-            if both and loaded[way] and not (heard and loaded[other]):  # a round trip's zero is surer than one way's
+            has_own = bool(heard) or (loads[way].calls_alone and self._one_way_lately(direction, now_s))
+            if both and loaded[way] and not (has_own and loaded[other]):  # a round trip's zero is surer than one way's
                 beside_s = self._beside_s(other, now_s, is_loaded=loaded[other])
                 heard = [each._replace(queueing_s=max(0.0, each.queueing_s - beside_s)) for each in both]
             direction.step(now_s, loads[way], carried[way], heard, base_s)
+
+    @staticmethod
+    def _one_way_lately(direction: _Direction, now_s: float) -> bool:
+        return direction.one_way is not None and now_s - direction.one_way[0] < BESIDE_S
 
     def begin_anew(self) -> None:
         """Forget what was heard of delays: another link has taken over."""

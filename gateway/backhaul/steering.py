@@ -45,6 +45,7 @@ PIECES = 4  # of a window that are sent one by one
 PIECE_BYTES_MAX = 16_384
 PACED_RATIO = 1.15  # the window holds a sender to its share; pacing only keeps it from sending all of it at once
 AGAIN_S = 5.0  # after a fault of ours
+CALLS_ALONE_BPS_MAX, CALLS_ALONE_RATIO = 16_000, 0.15  # others who use less, or so little of it, leave calls alone
 LATE_S_MAX = 2.0  # what is under way is waited for so much longer where there is a queue
 NEVER_S = float("-inf")
 
@@ -217,6 +218,22 @@ class Steering:
             return self.told.down_bps if way is Way.DOWN else self.told.up_bps
         return self.measuring.pace(way).rate_bps
 
+    def calls_alone(self) -> bool:
+        """Say whether calls have the link to themselves, or nearly."""
+        used = {True: 0.0, False: 0.0}
+        for flow in self.open.values():
+            if not flow.is_near:
+                used[flow.traffic_class is TrafficClass.REALTIME] += max(flow.down_rate_bps, flow.up_rate_bps)
+        others_bps = max(used[False], self._beside_bps())
+        return others_bps < max(CALLS_ALONE_BPS_MAX, CALLS_ALONE_RATIO * used[True])
+
+    def _beside_bps(self) -> float:
+        """Return what crosses beside the box's own, where the kernel shapes it."""
+        if not self.kernel_shapes:
+            return 0.0
+        crossed_bps = max(self.measuring.out_bps(way) or 0.0 for way in Way)
+        return crossed_bps - sum(max(flow.down_rate_bps, flow.up_rate_bps) for flow in self.open.values())
+
     def figures(self) -> LinkFigures:
         """Return what is known of the link now; what was told is certain."""
         if self.told is None:
@@ -290,7 +307,8 @@ class Steering:
         used = {Way.DOWN: carried.down_bytes, Way.UP: carried.up_bytes} if self.kernel_shapes else self._used
         turns = {Way.DOWN: self._reading, Way.UP: self._sending}
         in_turns = {Way.DOWN: self.kernel_shapes or self._crowded, Way.UP: self.kernel_shapes}
-        return {way: Load(used[way], in_turns[way], turns[way].anybody_waits) for way in Way}
+        alone = self.calls_alone()
+        return {way: Load(used[way], in_turns[way], turns[way].anybody_waits, alone) for way in Way}
 
     def _steer(self, passed_s: float) -> None:
         """Give each connection its window and its pace, and those who wait their turns."""

@@ -10,6 +10,7 @@ one that was under way a moment ago goes on, and the only one always may, with i
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 
 from gateway.backhaul.link import Backhaul, Share
 from gateway.backhaul.sharing.admission import VOICE_NEEDS_BPS
@@ -22,6 +23,7 @@ from gateway.clinic.focus import follow as follow_focus
 from gateway.clinic.invitation import ROLES, Role
 from gateway.clinic.media.control import LegFigures, Slot
 from gateway.clinic.media.sdp import Offer
+from gateway.clinic.media.streams import Allowance
 from gateway.clinic.messages import (
     AGAIN,
     FIGURES_PAUSE_S,
@@ -32,12 +34,14 @@ from gateway.clinic.messages import (
     answer,
     bye,
     outlook,
+    recording,
     state,
     still,
 )
 from gateway.clinic.peer import NoWayError, Peer
 from gateway.clinic.place import LOST_S, NEVER_S, STILL_PAUSE_S, OpenPeer, Place
 from gateway.clinic.quality import CallQuality, PageFigures
+from gateway.clinic.recordings.recordings import Ongoing
 from gateway.clinic.sharing_out import Budgets, Outcome, begin_with, share_out, voices_fit
 from gateway.clinic.showing import quality_of, state_of
 from gateway.clinic.signalling import Socket
@@ -45,6 +49,9 @@ from gateway.clock import Clock
 from gateway.errors import N_, NoCapacity
 
 PEOPLE_MAX = 4
+KEPT_ROLES = frozenset({"nurse", "doctor"})  # whose places nobody else takes
+RECODINGS_PER_S_MAX = 1 / 60  # each has everybody come again; saved up for three: people who come in together
+STILL_EARLY_RATIO = 0.8  # a page's timer is not exact
 RENEW_PAUSE_S = 3.0  # a page answers in a second, or is not there
 SLACK_RATIO = 0.8  # of a link without a picture, for voices and stills: what is measured may be less tomorrow
 KEEPS_S = 120.0  # a call that broke off is no new one for so long
@@ -64,9 +71,10 @@ class Consultation:
         codecs: Sequence[str] = ("vp8",),
         doubles_voices: bool = False,
         gone: Callable[[Peer], None],
+        began: Callable[[], None] = lambda: None,
         finished: Callable[[Mapping[str, object]], None] = lambda fields: None,
     ) -> None:
-        """Hand connections that ended to `gone`, and how a call went, once it is over, to `finished`."""
+        """Hand connections that ended to `gone`; say when people hear each other, and how it went once it is over."""
         self._clock = clock
         self._backhaul = backhaul
         self._open_peer = open_peer
@@ -74,9 +82,12 @@ class Consultation:
         self._codecs = codecs
         self._doubles_voices = doubles_voices
         self._gone = gone
+        self._began = began
         self._finished = finished
         self._places = {role: Place(role) for role in ROLES}
         self._joining = 0
+        self._is_over = False
+        self._recodings = Allowance(RECODINGS_PER_S_MAX, burst_s=3 / RECODINGS_PER_S_MAX)
         self._call = ExitStack()
         self._share: Share | None = None
         self._parted_s = NEVER_S
@@ -85,6 +96,7 @@ class Consultation:
         self._focus = Focus()
         self._outcome = Outcome()
         self._course: Course | None = None
+        self._recording: Ongoing | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -100,14 +112,28 @@ class Consultation:
         """Return how many have joined."""
         return len(self._seated())
 
+    def leg_of(self, role: Role) -> int | None:
+        """Return the number of the connection of whoever sits at a place."""
+        peer = self._places[role].peer
+        return peer.number if peer is not None else None
+
     def legs(self) -> list[LegFigures]:
         """Return what each connection has carried."""
         return [peer.figures for _, peer in self._seated()]
 
-    async def join(self, role: Role, socket: Socket | None, offer: Offer, *, sdp: str = "", far: bool = False) -> str:
+    async def join(
+        self,
+        role: Role,
+        socket: Socket | None,
+        offer: Offer,
+        *,
+        sdp: str = "",
+        far: bool = False,
+        switches: Switched | None = None,
+    ) -> str:
         """Return the answer to an offer: whoever sent it sits at the place of `role` from now on.
 
-        A page is told the answer first of all; a camera has no socket.
+        A page is told the answer first of all, and says what it sends; of a camera, without a socket, `switches` does.
 
         Raises: BadRequest, NoAddressError, NoWayError, NoCapacity.
         """
@@ -121,18 +147,24 @@ class Consultation:
             self.settle()
             return said
         codec = self._codec(place, offer)
+        changes = any(each is not place and each.codec != codec for each, _ in self._seated())
+        if changes and not self._recodings.take(1, self._clock.now_s()):
+            raise NoCapacity(N_("That was asked too often."), N_("Wait a minute, then try again."))
+        peer = self._open_peer(offer, sdp=sdp, near=not far, codec=codec, changed=self.settle)
         self._joining += 1
         try:
-            peer = self._open_peer(offer, sdp=sdp, near=not far, codec=codec, changed=self.settle)
-            try:
-                said = await peer.answer(voice, connect_bps)
-            except BaseException:
-                self._gone(peer)
-                raise
+            said = await peer.answer(voice, connect_bps)
+            place = self._places[role]  # who sat there may have left, others may have come, all may be over
+            self._check_fits(place, far=far)
+        except BaseException:
+            self._gone(peer)
+            raise
         finally:
             self._joining -= 1
         self._vacate(place)
         place.far, place.peer, place.voice, place.codec = far, peer, voice, codec
+        place.has_voice = switches is None or switches.voice
+        place.switches = switches or place.switches
         self._seat(place, socket, answer(said))
         self._come_again(each for each in self._places.values() if each.peer is not None and each.codec != codec)
         self.settle()
@@ -194,13 +226,31 @@ class Consultation:
         given = self._outcome.given.get(role)
         if place.socket is not socket or given is None or given.still_s is None:
             return
-        if now_s - place.still_s < STILL_PAUSE_S:
+        if now_s - place.still_s < max(STILL_PAUSE_S, given.still_s * STILL_EARLY_RATIO):
             return
         place.still_s = now_s
         for other, _ in self._seated():
             slots = self._outcome.given[other.role].slots
             if other.socket is not None and any(each.who == role and not each.picture for each in slots):
                 other.socket.say(still(role, image))
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether what its people send is written down."""
+        return self._recording is not None and self._recording.is_on
+
+    def record(self, made: Ongoing) -> None:
+        """Have everybody who sends in this recording, and show it to all."""
+        self._recording = made
+        self.settle()
+
+    def end_recording(self, sentence: str = "") -> None:
+        """Record nothing any more; tell the nurse why where they did not ask for it."""
+        self._end_recording_now()
+        nurse = self._places["nurse"]
+        if sentence and nurse.socket is not None:
+            nurse.socket.say(recording(nurse.socket.words(sentence)))
+        self.settle()
 
     def wrote(self, role: Role, entry: str) -> None:
         """Know that the page at this place has this entry already."""
@@ -248,12 +298,17 @@ class Consultation:
             peer.feed(
                 [Slot(voice, voice if each.picture else None) for each, voice in zip(given.slots, voices, strict=True)]
             )
+        if self._recording is not None:
+            self._recording.follow(
+                (peer.number, peer.streams(place.role)) for place, peer in self._seated() if place.was_connected
+            )
         for place, _ in self._seated():
             self._show(place)
             self._show_outlook(place)
 
     def close(self, reason: str) -> None:
-        """Say goodbye to everybody and let go of everything."""
+        """Say goodbye to everybody and let go of everything; who is being answered comes too late."""
+        self._is_over = True
         for place in self._places.values():
             if place.socket is not None:
                 place.socket.say(bye(reason))
@@ -263,12 +318,27 @@ class Consultation:
         self.settle()
         self.finish()
 
+    def abandon(self) -> None:
+        """Let go of everything without a look at how it stands: it broke."""
+        self._is_over = True
+        for _, peer in self._seated():
+            self._gone(peer)
+        self._places = {role: Place(role) for role in ROLES}
+        self._call.close()
+        self._end_recording_now()
+
     def finish(self) -> None:
-        """Tell how the call went, if there was one."""
+        """Tell how the call went, if there was one; it is recorded no more."""
+        self._end_recording_now()
         course, self._course = self._course, None
         if course is not None:
             ended_wall_s = self._clock.wall_s() if self.is_call else self._parted_wall_s
             self._finished(fields_of(course, ended_wall_s))
+
+    def _end_recording_now(self) -> None:
+        made, self._recording = self._recording, None
+        if made is not None:
+            made.end()
 
     def _seated(self) -> list[tuple[Place, Peer]]:
         return [(place, place.peer) for place in self._places.values() if place.peer is not None]
@@ -278,10 +348,13 @@ class Consultation:
 
         Raises: NoCapacity.
         """
+        if self._is_over:
+            raise NoCapacity
         others = [each for each, _ in self._seated() if each is not place]
         if place.peer is not None or not others:
             return
-        if len(others) >= PEOPLE_MAX:
+        awaited = KEPT_ROLES - {place.role, *(each.role for each in others)}
+        if len(others) + len(awaited) >= PEOPLE_MAX:
             raise NoCapacity(N_("All places of this consultation are taken."), N_("Wait until somebody has left."))
         now_s = self._clock.now_s()
         if len(others) > 1 and not place.came_back:
@@ -307,14 +380,13 @@ class Consultation:
         return next(wanted, "vp8")
 
     def _seat(self, place: Place, socket: Socket | None, *messages: Message) -> None:
-        if socket is None:
-            return
         before = place.seat(socket)
         if before is not None:
             before.say(bye("replaced"))
             before.hang_up()
-        for each in messages:
-            socket.say(each)
+        if socket is not None:
+            for each in messages:
+                socket.say(each)
 
     def _come_again(self, places: Iterable[Place], *, say: bool = True) -> None:
         """Let go of connections, and have their pages begin new ones."""
@@ -327,7 +399,7 @@ class Consultation:
         if place.peer is not None:
             self._count()
             self._gone(place.peer)
-            place.came_back = place.was_connected
+            place.came_back = place.came_back or place.was_connected
         place.peer, place.was_connected, place.counted_bytes = None, False, (0, 0)
 
     def _budgets(self) -> Budgets:
@@ -387,8 +459,10 @@ class Consultation:
             place.socket.pace(self._outcome.spare_up_bps)
         places, status = list(self._places.values()), self._backhaul.status()
         now = state_of(place, places, self._outcome, self._quality(place), status, self._focus.role)
+        now = replace(now, recording=self.is_recorded)
         now_s = self._clock.now_s()
-        if now != place.shown and now_s - place.shown_s >= now.may_wait_s(place.shown):
+        is_due = now != place.shown and now_s - place.shown_s >= now.may_wait_s(place.shown)
+        if is_due and place.tells.take(1, now_s):  # what one changes all the time must not fill the others' sockets
             place.shown, place.shown_s = now, now_s
             place.socket.say(state(now))
 
@@ -415,6 +489,7 @@ class Consultation:
         places = [place for place, _ in self._seated()]
         if self._course is None and all(place.was_connected for place in places):
             self._course = Course(self._clock.wall_s(), now_s)
+            self._began()
         if self._course is not None:
             self._course = follow(
                 self._course,

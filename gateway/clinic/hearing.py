@@ -1,7 +1,7 @@
 """What one participant's page says reaches its own consultation, and its own record, within what it may say there."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import assert_never
 
 from gateway.clinic.consultation import Consultation
@@ -19,15 +19,17 @@ from gateway.clinic.messages import (
     Measured,
     Offered,
     Pinned,
+    RecordAsked,
     Resumed,
     StillSent,
     Switched,
     kept,
+    recording,
 )
 from gateway.clinic.records.views import Entry
 from gateway.clinic.signalling import Socket
 from gateway.clock import Clock
-from gateway.errors import N_, GatewayError, NoCapacity, NotFound, TooMany
+from gateway.errors import N_, GatewayError, NoCapacity, NotAllowed, NotFound, TooMany
 
 NEGOTIATION_S = 15.0  # a media process that starts takes some seconds
 ENTRIES_PER_S_MAX = 5
@@ -47,6 +49,7 @@ class Hearing:
         find: Callable[[], Consultation | None],
         keeping: Keeping | None,
         clock: Clock,
+        record: Callable[[bool], Awaitable[None]],
     ) -> None:
         self._record = invitation.consultation
         self._role = invitation.role
@@ -56,6 +59,7 @@ class Hearing:
         self._find = find
         self._keeping = keeping
         self._clock = clock
+        self._record_call = record
         self._entries = Allowance(ENTRIES_PER_S_MAX, burst_s=BURST_S)
         self._reads = Allowance(READS_PER_S_MAX, burst_s=BURST_S)
 
@@ -71,6 +75,8 @@ class Hearing:
                 await self._write(heard)
             case EntriesAsked(after=after):
                 await self._read(after)
+            case RecordAsked(on=on):
+                await self._begin_or_end(on)
             case _:
                 self._tell(heard)
 
@@ -118,6 +124,15 @@ class Hearing:
             self._socket.refuse(exc, written.id)
             return
         self._socket.say(kept(entry.id, entry.sequence))
+
+    async def _begin_or_end(self, on: bool) -> None:
+        """Have the call recorded or not; why it is not is said where it was asked for."""
+        if self._role != "nurse" or not self._reads.take(1, self._clock.now_s()):
+            raise NotAllowed
+        try:
+            await self._record_call(on)
+        except GatewayError as exc:
+            self._socket.say(recording(self._socket.words(exc.what, exc.advice)))
 
     async def _read(self, after: int) -> None:
         if self._keeping is None:

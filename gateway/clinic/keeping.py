@@ -12,7 +12,7 @@ from typing import Protocol
 from gateway.clinic.invitation import Role
 from gateway.clinic.messages import EntryWritten, Message, entry
 from gateway.clinic.records.entries import KINDS, Writer
-from gateway.clinic.records.states import ENDED, Stage
+from gateway.clinic.records.states import Stage
 from gateway.clinic.records.views import Actor, Entry, NewEntry, RecordView
 from gateway.errors import NotAllowed, NotFound
 
@@ -34,6 +34,7 @@ _WRITERS: Mapping[Role, Writer] = MappingProxyType(
     }
 )
 _BOX = Actor(Writer.BOX, "box")
+_BEFORE = frozenset({Stage.BOOKED, Stage.WAITING})
 
 
 class RecordKeeper(Protocol):
@@ -41,6 +42,10 @@ class RecordKeeper(Protocol):
 
     async def begin(self, record: str, stage: Stage, *, by: Actor) -> RecordView:
         """Return a record that is on disk."""
+        ...
+
+    async def move(self, record: str, stage: Stage, *, by: Actor) -> RecordView:
+        """Return a record in another stage. Raises: Conflict, NotFound, NoCapacity."""
         ...
 
     async def keep(self, record: str, entry: NewEntry, *, by: Actor) -> Entry:
@@ -91,10 +96,16 @@ class Keeping:
             return []
         return [said(each) for each in found if each.kind in READS[role]]
 
-    async def has_ended(self, record: str) -> bool:
-        """Whether nothing is written to a record any more."""
+    async def note_call(self, record: str) -> None:
+        """A record whose people hear each other says so. Raises: Conflict, NoCapacity."""
         view = await self._keeper.view(record, by=_BOX)
-        return view is not None and view.stage in ENDED
+        if view is not None and view.stage in _BEFORE:
+            await self._keeper.move(record, Stage.TALKING, by=_BOX)
+
+    async def has_ended(self, record: str) -> bool:
+        """Whether a record's call is over: its links open nothing until somebody calls again."""
+        view = await self._keeper.view(record, by=_BOX)
+        return view is not None and view.stage is not Stage.TALKING and view.stage not in _BEFORE
 
     def watch(self) -> AsyncIterator[tuple[str, Entry]]:
         """Yield entries as they are kept, whoever wrote them."""

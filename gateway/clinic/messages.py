@@ -11,10 +11,12 @@
 | `entry` | `id`, `kind`, `at`, `fields`: to be kept in the record |
 | `entries` | `after`: what the record holds since then |
 | `figures` | what the page measured over five seconds |
+| `record` | `on`: the nurse begins a recording, or ends it |
 
 From the box: `answer` (with `sdp`), `state`, `again` (begin a new connection), `renew` (offer the same connection once
 more: the answer will ask for another voice), `outlook` (with a sentence: what the link would carry), `refused` (with
-one, too, and the `id` of an entry that was not kept), `kept`, `entry`, `still`, `ping`, `bye`.
+one, too, and the `id` of an entry that was not kept), `kept`, `entry`, `still`, `recording` (with a sentence: why there
+is none), `ping`, `bye`.
 
 Source: RFC 8259 §9 (limits of a parser), JPEG (ITU-T T.81 §B.2), WebP (RFC 9649 §2.4).
 """
@@ -116,7 +118,26 @@ class Measured:
     figures: PageFigures
 
 
-Heard = Offered | Resumed | Answered | Left | Switched | Pinned | StillSent | EntryWritten | EntriesAsked | Measured
+@dataclass(frozen=True, slots=True)
+class RecordAsked:
+    """The call is to be recorded from now on, or not any more."""
+
+    on: bool
+
+
+Heard = (
+    Offered
+    | Resumed
+    | Answered
+    | Left
+    | Switched
+    | Pinned
+    | StillSent
+    | EntryWritten
+    | EntriesAsked
+    | Measured
+    | RecordAsked
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +202,7 @@ class State:
     focus: Role | None = None
     pinned: Role | None = None
     quality: QualityShown = QualityShown()
+    recording: bool = False
 
     def may_wait_s(self, shown: "State | None") -> float:
         """Return how old what is shown may be before the page must know this; figures alone may wait."""
@@ -193,7 +215,8 @@ class State:
         people = [(each.who, each.heard, each.voice, each.picture, each.share) for each in self.people]
         plan = self.plan.send, self.plan.picture, self.plan.still_s is None
         quality = self.quality.word, self.quality.cause
-        return (self.others, self.heard, plan, self.link.state, self.slots, people, self.focus, self.pinned, quality)
+        call = self.others, self.heard, plan, self.link.state, self.recording
+        return (*call, self.slots, people, self.focus, self.pinned, quality)
 
 
 def read_message(text: str) -> Heard:
@@ -231,6 +254,8 @@ def _of_the_people(said: object) -> Heard | None:
     match said:
         case {"type": "switches", "voice": bool(voice), "picture": bool(picture), "share": bool(share)}:
             return Switched(voice, picture, share)
+        case {"type": "record", "on": bool(on)}:
+            return RecordAsked(on)
         case {"type": "pin", "who": None}:
             return Pinned(None)
         case {"type": "pin", "who": str(who)}:
@@ -274,6 +299,11 @@ def bye(reason: str) -> Message:
 def still(who: Role, image: str) -> Message:
     """A small picture of somebody whose moving one is paused."""
     return {"type": "still", "who": who, "image": image}
+
+
+def recording(sentence: str) -> Message:
+    """Why there is no recording, or not any more."""
+    return {"type": "recording", "message": sentence}
 
 
 def kept(entry: str, sequence: int) -> Message:

@@ -14,6 +14,7 @@ from gateway.backhaul.dialer import Endpoint
 from gateway.clinic.allocation import Voice
 from gateway.clinic.media.control import Cap, Feed, LegFigures, Open, Opened, Relay, Slot
 from gateway.clinic.media.host import HostedLeg, MediaHost
+from gateway.clinic.media.rtp_dump import Streams
 from gateway.clinic.media.sdp import Offer, write_answer
 from gateway.clock import Clock
 from gateway.errors import N_, BadRequest, LocalError, NoCapacity
@@ -141,13 +142,8 @@ class Peer:
         return self.answer_again(voice, connect_bps)
 
     def continues_with(self, offer: Offer) -> bool:
-        """Whether an offer is for this very connection."""
-        return self.is_connected and (offer.ufrag, offer.password, offer.fingerprints, offer.media) == (
-            self.offer.ufrag,
-            self.offer.password,
-            self.offer.fingerprints,
-            self.offer.media,
-        )
+        """Whether an offer is for this very connection: later ones leave out what the first answer did not take."""
+        return self.is_connected and _transport(offer) == _transport(self.offer)
 
     def answer_again(self, voice: Voice, connect_bps: int) -> str:
         """Return the answer with another voice; the connection itself stays as it is."""
@@ -169,6 +165,11 @@ class Peer:
         return self._leg.number
 
     @property
+    def speaks_red(self) -> bool:
+        """Whether a voice may go twice, from it and to it."""
+        return self._with_red and self.offer.of("audio").red_type != 0
+
+    @property
     def slots(self) -> int:
         """How many others its page can show."""
         return self.offer.slots
@@ -177,6 +178,14 @@ class Peer:
     def figures(self) -> LegFigures:
         """What it has carried, as the media process last said."""
         return self._leg.figures
+
+    def streams(self, who: str) -> Streams:
+        """Return what this browser sends, by its payload types."""
+        voice, picture = self.offer.of("audio"), self.offer.of("video")
+        coding = picture.coding(self._codec)
+        red = voice.red_type if self._with_red else 0
+        opus = voice.coding("opus").payload_type
+        return Streams(who, self._codec, opus, red, coding.payload_type, coding.rtx_type)
 
     def feed(self, slots: Sequence[Slot]) -> None:
         """From now on its slots get this."""
@@ -216,3 +225,7 @@ def _refusal(reason: str) -> Exception:
     if reason == "offer":
         return BadRequest(N_("The offer does not fit what the box can do."), N_("Reload the page."))
     return NoAddressError() if reason == "address" else NoCapacity()
+
+
+def _transport(offer: Offer) -> tuple[object, ...]:
+    return offer.ufrag, offer.password, offer.fingerprints, [each.mid for each in offer.media]

@@ -11,6 +11,7 @@ from typing import Protocol
 from gateway.clinic.allocation import SPARSE, Voice
 from gateway.clinic.invitation import Role
 from gateway.clinic.media.sdp import Offer
+from gateway.clinic.media.streams import Allowance
 from gateway.clinic.messages import State, Switched
 from gateway.clinic.peer import Peer
 from gateway.clinic.quality import PageFigures
@@ -26,6 +27,9 @@ LEAD_S = 0.5  # whoever comes back is heard for so long before they are seen
 STILL_PAUSE_S = 2.0
 FIGURES_S = 12.0  # a page measures each 5 s; older figures say nothing
 WROTE_MAX = 32  # entries of one page that are on their way to the others
+
+STATES_PER_S_MAX = 2.0  # to one page; a beat later it is told what is true then
+STATES_AT_ONCE = 8
 
 NEVER_S = float("-inf")
 
@@ -49,12 +53,16 @@ class Place:
     codec: str = ""
     voice: Voice = SPARSE
     switches: Switched = field(default_factory=Switched)
+    has_voice: bool = True
     pinned: Role | None = None
     figures: PageFigures | None = None
     figures_s: float = NEVER_S
     still_s: float = NEVER_S
     shown: State | None = None
     shown_s: float = NEVER_S
+    tells: Allowance = field(
+        default_factory=lambda: Allowance(STATES_PER_S_MAX, burst_s=STATES_AT_ONCE / STATES_PER_S_MAX)
+    )
     outlook: str = ""
     outlook_s: float = NEVER_S
     was_connected: bool = False
@@ -76,8 +84,8 @@ class Place:
         """Whether something came lately."""
         return self.peer is not None and self.peer.silent_s() < HEARD_S
 
-    def seat(self, socket: Socket) -> Socket | None:
-        """Sit down by this socket; returns the one before, where it was another."""
+    def seat(self, socket: Socket | None) -> Socket | None:
+        """Sit down by this socket, or without one; returns the one before, where it was another."""
         before = self.socket if self.socket is not socket else None
         self.socket, self.shown, self.outlook_s = socket, None, NEVER_S
         return before
@@ -105,8 +113,10 @@ class Place:
             slots=0 if self.role == "camera" else peer.slots,
             voice=self.voice,
             sends_picture=self.switches.picture or self.switches.share,
+            has_voice=self.has_voice,
             is_ready=self.was_connected and led,
             pinned=self.pinned,
             receives_bps=peer.figures.estimate_bps,
             lost_ratio=peer.figures.fraction_lost if doubles_voices else 0.0,
+            speaks_red=peer.speaks_red,
         )

@@ -19,17 +19,25 @@ from gateway.clinic.hearing import Hearing
 from gateway.clinic.invitation import Expired, Invitation, read
 from gateway.clinic.keeping import Keeping, RecordKeeper, readers_of, said
 from gateway.clinic.media.control import LegFigures, Relay
-from gateway.clinic.media.host import MediaHost
+from gateway.clinic.media.host import MediaHost, MediaStatistics
 from gateway.clinic.media.sdp import Offer, read_offer
+from gateway.clinic.media.streams import Allowance
+from gateway.clinic.messages import Switched, outlook
 from gateway.clinic.peer import DirectPath, MediaPath, Peer, Way
+from gateway.clinic.recordings.recordings import Recordings
+from gateway.clinic.records.entries import Writer
+from gateway.clinic.records.views import Actor
 from gateway.clinic.signalling import Socket, SocketLimits, check_origin
 from gateway.clock import Clock
 from gateway.errors import N_, GatewayError, NoCapacity, NotAllowed
 
 BEAT_S = 0.25
 SOCKETS_PER_PLACE_MAX = 4  # a page that reloads on a weak link leaves some behind
+OFFERS_PER_S_MAX = 0.5  # with one link
+OFFERS_AT_ONCE = 10  # a page that is reloaded over and over, by hand
+OFFERING_MAX = 1_000  # links whose offers are remembered
 ENDED_MAX = 1_000  # consultations that are known to be over; the records know of the others
-COURSES_MAX = 100  # calls whose record is still to be written
+COURSES_MAX = 100  # calls that began or ended, and whose record is still to be written
 _log = structlog.get_logger("clinic")
 
 
@@ -63,6 +71,16 @@ class ClinicStatistics:
     keyframe_requests: int
 
 
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """Where somebody without a page sits."""
+
+    invitation: Invitation
+    leg: int | None
+    """The number of their connection: whoever takes the place after them has another."""
+    answer: str
+
+
 class ClinicRoom:
     """All consultations."""
 
@@ -76,6 +94,7 @@ class ClinicRoom:
         host: MediaHost,
         limits: ClinicLimits,
         records: RecordKeeper | None = None,
+        recordings: Recordings | None = None,
         relays: Callable[[], tuple[Relay, ...]] = tuple,
     ) -> None:
         self._key = key
@@ -85,12 +104,14 @@ class ClinicRoom:
         self._host = host
         self._limits = limits
         self._keeping = Keeping(records) if records is not None else None
+        self._recordings = recordings
         self._relays = relays
         self._consultations: dict[str, Consultation] = {}
         self._over: dict[str, None] = {}  # consultations that were ended, the latest last
+        self._offers: dict[tuple[str, str], Allowance] = {}
         self._sockets: dict[Socket, Invitation] = {}  # the oldest first
         self._ended: asyncio.Queue[Peer] = asyncio.Queue()  # at most four a consultation, and offers are paced
-        self._courses: asyncio.Queue[tuple[str, float, Mapping[str, object]]] = asyncio.Queue(COURSES_MAX)
+        self._courses: asyncio.Queue[tuple[str, float, Mapping[str, object] | None]] = asyncio.Queue(COURSES_MAX)
         self._carried = LegFigures(0)
         self._is_open = False
 
@@ -105,6 +126,8 @@ class ClinicRoom:
             tasks.create_task(self._follow_link(), name="clinic link")
             tasks.create_task(self._beat(), name="clinic beat")
             tasks.create_task(self._close_ended(), name="clinic ended")
+            if self._recordings is not None:
+                tasks.create_task(self._recordings.run(), name="clinic recordings")
             if self._keeping is not None:
                 tasks.create_task(self._follow_records(self._keeping), name="clinic entries")
                 tasks.create_task(self._keep_courses(self._keeping), name="clinic courses")
@@ -144,9 +167,11 @@ class ClinicRoom:
             self._over.pop(next(iter(self._over)))
         if ended := self._consultations.pop(consultation, None):
             ended.close("ended")
-        for socket, invitation in self._sockets.items():
-            if invitation.consultation == consultation:
-                socket.hang_up()
+        self._hang_up(consultation)
+
+    def reopen(self, consultation: str) -> None:
+        """A consultation that was over may be entered again, with the links that are still good."""
+        self._over.pop(consultation, None)
 
     async def serve_socket(self, request: web.Request, token: str, far: bool) -> web.StreamResponse:
         """Serve one participant's WebSocket until it closes; `far` where they came in by the door.
@@ -165,10 +190,12 @@ class ClinicRoom:
         self._host.warm()
         self._make_place(invitation)
         self._sockets[socket] = invitation
-        enter = partial(self._consultation, invitation.consultation)
+        enter = partial(self._enter, invitation)
         find = partial(self._consultations.get, invitation.consultation)
-        hearing = Hearing(invitation, socket, far, enter, find, self._keeping, self._clock)
+        record = partial(self._record, invitation.consultation)
+        hearing = Hearing(invitation, socket, far, enter, find, self._keeping, self._clock, record)
         try:
+            self._say_outlook(socket)
             await socket.converse(hearing.hear)
         finally:
             self._sockets.pop(socket, None)
@@ -177,8 +204,8 @@ class ClinicRoom:
                 self._forget_empty()
         return socket.response
 
-    async def join_without_socket(self, token: str, sdp: str, *, far: bool) -> str:
-        """Return the answer to the offer of somebody who has no page: a camera.
+    async def join_without_socket(self, token: str, sdp: str, *, far: bool) -> Seat:
+        """Return the seat of somebody who has no page: a camera, or a screen that watches.
 
         Raises: NotAllowed, BadRequest, NoAddressError, NoWayError, NoCapacity.
         """
@@ -187,14 +214,20 @@ class ClinicRoom:
             raise NoCapacity
         self._host.warm()
         offer = read_offer(sdp)
-        consultation = self._consultation(invitation.consultation)
-        return await consultation.join(invitation.role, None, offer, sdp=sdp, far=far)
+        consultation = self._enter(invitation)
+        switches = Switched(voice=offer.of("audio").is_sent, picture=offer.of("video").is_sent)
+        answer = await consultation.join(invitation.role, None, offer, sdp=sdp, far=far, switches=switches)
+        return Seat(invitation, consultation.leg_of(invitation.role), answer)
 
-    def leave_without_socket(self, token: str) -> None:
-        """Whoever joined without a page has left. Raises: NotAllowed."""
-        invitation = self.read(token)
-        if consultation := self._consultations.get(invitation.consultation):
-            consultation.leave(invitation.role, None)
+    def holds(self, seat: Seat) -> bool:
+        """Whether whoever joined without a page is still in."""
+        consultation = self._consultations.get(seat.invitation.consultation)
+        return consultation is not None and consultation.leg_of(seat.invitation.role) == seat.leg
+
+    def leave_without_socket(self, seat: Seat) -> None:
+        """Whoever joined without a page has left."""
+        if self.holds(seat):
+            self._consultations[seat.invitation.consultation].leave(seat.invitation.role, None)
             self._forget_empty()
 
     def statistics(self) -> ClinicStatistics:
@@ -213,6 +246,10 @@ class ClinicRoom:
             keyframe_requests=sum(leg.keyframe_requests for leg in legs),
         )
 
+    def media(self) -> MediaStatistics:
+        """Return how the media process does."""
+        return self._host.statistics()
+
     async def _admit(self, token: str) -> Invitation:
         """Return what a link opens, where that is not over.
 
@@ -230,6 +267,20 @@ class ClinicRoom:
         for socket in same[: max(0, len(same) + 1 - SOCKETS_PER_PLACE_MAX)]:
             socket.hang_up()
             self._sockets.pop(socket)
+
+    def _enter(self, invitation: Invitation) -> Consultation:
+        """Return the consultation for an offer: each costs a handshake, so one link has so many of them.
+
+        Raises: NotAllowed, NoCapacity.
+        """
+        place = invitation.consultation, invitation.role
+        offers = self._offers.pop(place, None) or Allowance(OFFERS_PER_S_MAX, burst_s=OFFERS_AT_ONCE / OFFERS_PER_S_MAX)
+        self._offers[place] = offers  # the last one used stands last
+        if len(self._offers) > OFFERING_MAX:
+            del self._offers[next(iter(self._offers))]
+        if not offers.take(1, self._clock.now_s()):
+            raise NoCapacity(N_("That was asked too often."), N_("Wait a minute, then try again."))
+        return self._consultation(invitation.consultation)
 
     def _consultation(self, name: str) -> Consultation:
         """Return a consultation that people may be in.
@@ -253,6 +304,7 @@ class ClinicRoom:
             codecs=self._limits.codecs,
             doubles_voices=self._limits.doubles_voices,
             gone=self._note_ended,
+            began=partial(self._note_course, name, None),
             finished=partial(self._note_course, name),
         )
         return made
@@ -270,11 +322,34 @@ class ClinicRoom:
             with_red=self._limits.doubles_voices,
         )
 
+    async def _record(self, name: str, on: bool) -> None:
+        """Record a consultation from now on, or not any more.
+
+        Raises: NotAllowed where nothing is recorded here; Conflict without consent; NotFound, NoCapacity.
+        """
+        consultation = self._consultations.get(name)
+        if consultation is None or not on or consultation.is_recorded:
+            if consultation is not None and not on:
+                consultation.end_recording()
+            return
+        if self._recordings is None:
+            raise NotAllowed
+        made = await self._recordings.begin(name, consultation.end_recording, by=Actor(Writer.NURSE, "nurse"))
+        if self._consultations.get(name) is consultation:
+            consultation.record(made)
+        else:
+            made.end()
+
+    def _say_outlook(self, socket: Socket) -> None:
+        """Tell a page that looks at its devices what the link would carry."""
+        admission = self._backhaul.admission()
+        socket.say(outlook(socket.words(admission.reason, admission.next_step)))
+
     def _note_ended(self, peer: Peer) -> None:
         self._carried = _sum(self._carried, peer.figures)
         self._ended.put_nowait(peer)
 
-    def _note_course(self, name: str, fields: Mapping[str, object]) -> None:
+    def _note_course(self, name: str, fields: Mapping[str, object] | None) -> None:
         if self._keeping is None or self._courses.full():
             return
         self._courses.put_nowait((name, self._clock.wall_s(), fields))
@@ -289,18 +364,32 @@ class ClinicRoom:
         async for _ in self._backhaul.changes():
             cut = before != ways.active and not ways.carries(before)
             before = ways.active
-            for consultation in self._consultations.values():
-                if cut:
-                    consultation.move()
-                else:
-                    consultation.settle()
+            for socket, invitation in self._sockets.items():
+                if invitation.consultation not in self._consultations:
+                    self._say_outlook(socket)
+            self._each(Consultation.move if cut else Consultation.settle)
 
     async def _beat(self) -> None:
         while True:
-            for consultation in self._consultations.values():
-                consultation.beat()
+            self._each(Consultation.beat)
             self._forget_empty()
             await asyncio.sleep(BEAT_S)
+
+    def _each(self, act: Callable[[Consultation], None]) -> None:
+        """Do something with every consultation; one that breaks over it begins anew, and the others go on."""
+        for name, consultation in tuple(self._consultations.items()):
+            try:
+                act(consultation)
+            except Exception as exc:  # noqa: BLE001 - whatever it is, it is of one call alone
+                _log.error("call.broke", error=type(exc).__name__)
+                self._consultations.pop(name, None)
+                self._hang_up(name)
+                consultation.abandon()
+
+    def _hang_up(self, consultation: str) -> None:
+        for socket, invitation in self._sockets.items():
+            if invitation.consultation == consultation:
+                socket.hang_up()
 
     async def _close_ended(self) -> None:
         while True:
@@ -323,9 +412,14 @@ class ClinicRoom:
         while True:
             await self._keep_course(keeping, *await self._courses.get())
 
-    async def _keep_course(self, keeping: Keeping, name: str, wall_s: float, fields: Mapping[str, object]) -> None:
+    async def _keep_course(
+        self, keeping: Keeping, name: str, wall_s: float, fields: Mapping[str, object] | None
+    ) -> None:
         try:
-            await keeping.keep_quality(name, wall_s, fields)
+            if fields is None:
+                await keeping.note_call(name)
+            else:
+                await keeping.keep_quality(name, wall_s, fields)
         except GatewayError as exc:
             _log.warning("call.course_not_kept", error=exc.code)
 

@@ -46,12 +46,16 @@ class Person:
     voice: Voice = SPARSE
     """What was agreed with their browser."""
     sends_picture: bool = True
+    has_voice: bool = True
+    """False for a camera without a microphone, and for whoever only watches."""
     is_ready: bool = True
     """Their media is there, and was heard."""
     pinned: Role | None = None
     receives_bps: int | None = None
     """What their browser says the way to it carries."""
     lost_ratio: float = 0.0
+    speaks_red: bool = True
+    """Whether a voice may go twice, from them and to them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +142,9 @@ class _Load:
     """Which voices each direction carries."""
 
     def __init__(self, people: Sequence[Person], seats: Mapping[Role, tuple[Role | None, ...]]) -> None:
-        voices = {each.role: each.voice for each in people}
-        heard = {role for slots in seats.values() for role in slots}
-        self.up = [voices[role] for each in people if each.far for role in seats[each.role] if role is not None]
+        voices = {each.role: each.voice for each in people if each.has_voice}
+        heard = {role for slots in seats.values() for role in slots} & voices.keys()
+        self.up = [voices[role] for each in people if each.far for role in seats[each.role] if role in voices]
         self.down = [each.voice for each in people if each.far and each.role in heard]
         self.legs = max(sum(each.far for each in people), 1)
 
@@ -179,9 +183,9 @@ def _given(
     budgets: Budgets,
     pictures: Pictures,
 ) -> Given:
-    voices = {each.role: each.voice for each in people}
+    voices = {each.role: each.voice for each in people if each.has_voice}
     shown = tuple(Shown(who, (who, person.role) in pictures.shown) for who in slots)
-    sent_bps = sum(voices[each.who].wire_bps for each in shown if each.who is not None)
+    sent_bps = sum(voices[each.who].wire_bps for each in shown if each.who in voices)
     sent_bps += sum(on_the_wire_bps(pictures.bps[each.who]) for each in shown if each.who is not None and each.picture)
     return Given(
         voice=_voice(person, people, load, budgets),
@@ -199,7 +203,8 @@ def _voice(person: Person, people: Sequence[Person], load: _Load, budgets: Budge
         crosses_up = any(each.far and each.role != person.role for each in people)
         ways = [(budgets.down_bps, max(len(load.down), 1)), *(ways if crosses_up else ())]
     plain = min((choose_voice(bps, copies, load.legs) for bps, copies in ways), key=lambda voice: voice.rate_bps)
-    lost_ratio = max((each.lost_ratio for each in people if each.role != person.role), default=0.0)
+    hearers = [each for each in people if each.role != person.role and each.speaks_red and person.speaks_red]
+    lost_ratio = max((each.lost_ratio for each in hearers), default=0.0)
     with_red = (
         doubled(plain, bps, copies, load.legs, lost_ratio=lost_ratio, was_red=person.voice.red) for bps, copies in ways
     )

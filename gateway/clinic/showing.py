@@ -22,7 +22,7 @@ def state_of(
     words = place.socket.words(quality.message) if place.socket is not None and quality.message else ""
     return State(
         others=any(each.was_connected for each in others),
-        heard=any(each.is_heard for each in others),
+        heard=any(each.is_heard for each in _talkers(others)),
         plan=Plan(send=bool(others), picture=given.picture_bps > 0, video_bps=given.picture_bps, still_s=given.still_s),
         link=LinkShown(
             link.state.value,
@@ -49,8 +49,8 @@ def quality_of(
         Signs(
             link_is_down=link.state is LinkState.DOWN and any(each.far for each in places if each.peer is not None),
             others=len(others),
-            heard=any(each.is_heard for each in others),
-            is_away=all(each.socket is None for each in others),
+            heard=any(each.is_heard for each in _talkers(others)),
+            is_away=all(each.socket is None for each in _talkers(others)),
             wants_picture=any(each.who in senders for each in given.slots),
             sees_picture=bool(seen),
             left_bps=_left_bps(place, others, budgets),
@@ -64,6 +64,11 @@ def quality_of(
 
 def _others(place: Place, places: Sequence[Place]) -> list[Place]:
     return [each for each in places if each is not place and each.peer is not None]
+
+
+def _talkers(others: Sequence[Place]) -> Sequence[Place]:
+    """Return whose silence is news: a camera beside them says nothing of how they are heard."""
+    return [each for each in others if each.role != "camera"] or others
 
 
 def _left_bps(place: Place, others: Sequence[Place], budgets: Budgets) -> int | None:

@@ -60,7 +60,7 @@ class Socket:
         self._later: deque[Message] = deque()
         self._paced_bps = 0
         self.response = web.WebSocketResponse(
-            max_msg_size=limits.message_bytes_max, compress=False, timeout=CLOSE_S, autoping=True
+            max_msg_size=limits.message_bytes_max, compress=False, timeout=CLOSE_S, autoping=False
         )
 
     def say(self, message: Message) -> None:
@@ -113,32 +113,38 @@ class Socket:
         """Return when the socket is closed; `hear` gets each message, and may refuse it."""
         await self.response.prepare(self._request)
         async with asyncio.TaskGroup() as tasks:
-            beside = [
-                tasks.create_task(self._write(), name="clinic socket writer"),
-                tasks.create_task(self._ping(), name="clinic socket pulse"),
-            ]
+            writer = tasks.create_task(self._write(), name="clinic socket writer")
+            pulse = tasks.create_task(self._ping(), name="clinic socket pulse")
             await self._read(hear)
-            for task in beside:
-                task.cancel()
+            pulse.cancel()
+            if self.response.closed:
+                writer.cancel()
+            else:
+                self.hang_up()
 
     async def _read(self, hear: Callable[[Heard], Awaitable[None]]) -> None:
+        """Return when nothing more is to be heard: it is closed, has left, or says too much."""
         async for message in self.response:
             self._heard_s = self._clock.now_s()
             try:
                 if not self._messages.take(1, self._heard_s):
                     raise TooMany
-                if message.type is not WSMsgType.TEXT:
+                if message.type is WSMsgType.PING:
+                    await self.response.pong(message.data)  # RFC 6455 §5.5.2; browsers send none
+                elif message.type is WSMsgType.TEXT:
+                    heard = read_message(message.data)
+                    await hear(heard)
+                    if isinstance(heard, Left):
+                        return
+                elif message.type is not WSMsgType.PONG:
                     raise BadRequest
-                heard = read_message(message.data)
-                await hear(heard)
+            except ConnectionError:
+                return
             except GatewayError as exc:
                 self.refuse(exc)
                 self._refusals += 1
                 if self._refusals >= REFUSALS_MAX or isinstance(exc, TooMany):
-                    self.hang_up()
-                continue
-            if isinstance(heard, Left):
-                self.hang_up()
+                    return
 
     async def _write(self) -> None:
         code = WSCloseCode.OK

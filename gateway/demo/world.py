@@ -24,6 +24,7 @@ from gateway.backhaul.dialer import Endpoint, PublicDialer
 from gateway.clinic.invitation import Invitations, invite
 from gateway.clock import SystemClock
 from gateway.data_folder import INVITATION_KEY, DataFolder
+from gateway.demo.hospital import ANSWER_S, DemoHospital
 from gateway.demo.internet import DemoInternet
 from gateway.demo.link import EmulatedLink, LinkSettings, parse_change
 from gateway.demo.marketplace import DemoMarketplace
@@ -41,20 +42,21 @@ from gateway.units import Address, in_bits
 LOOPBACK = "127.0.0.1"
 VILLAGE_4G = LinkSettings(down_bps=4_000_000, up_bps=1_000_000, delay_s=0.04)
 PORTS = {"portal": 8080, "proxy": 3128, "door": 8444, "far door": 18444, "admin": 9090}
-MERCHANT, CASHIER, NURSE, TECHNICIAN = "ana", "luis", "rosa", "julia"
+MERCHANT, CASHIER, NURSE, DOCTOR, TECHNICIAN = "ana", "luis", "rosa", "elena", "julia"
 PEOPLE = (
     (MERCHANT, "merchant", ""),
     (CASHIER, "cashier", MERCHANT),
     (NURSE, "nurse", ""),
+    (DOCTOR, "doctor", ""),
     (TECHNICIAN, "technician", ""),
 )
 CHANGE_BYTES_MAX = 4_096
 CHANGE_S_MAX = 10.0
 LINK_S = 86_400
-SITE, MARKETPLACE = "salud.example", "mercado.example"
+SITE, MARKETPLACE, HOSPITAL = "salud.example", "mercado.example", "hospital.example"
 
 _SETTINGS = """\
-# Written by `tambo demo` at each start; the names under [[sites]] and [market] exist in the demo's world only.
+# Written by `tambo demo` at each start; the names under [[sites]], [market] and [clinic] exist in its world only.
 [box]
 name = "san-mateo"
 data = "box"
@@ -85,6 +87,14 @@ catalogue = {catalogue}
 door = "127.0.0.1:{door}"
 door_url = "http://localhost:{far_door}"
 link_s = {link_s}
+fhir = "http://hospital.example/r4"
+answers_s = 10
+
+[[clinic.doctors]]
+name = "Dra. Elena Huamán"
+speciality = "Medicina general"
+hours = ["00:00-24:00"]
+phone = "+51 987 654 321"
 
 [admin]
 listen = "127.0.0.1:{admin}"
@@ -121,7 +131,7 @@ class DemoWorld:
         async with asyncio.TaskGroup() as tasks:
             linking = tasks.create_task(self._link.run(), name="demo link")
             async with AsyncExitStack() as beyond:
-                hosts = await self._start_beyond(beyond)
+                hosts = await self._start_beyond(beyond, tasks)
                 await self._link.expose(LOOPBACK, self._ports["door"], self._ports["far door"])
                 beyond_sites = DemoInternet(self._link, hosts, PublicDialer())
                 beyond_proxy = DemoInternet(self._link, {SITE: hosts[SITE]}, PublicDialer())
@@ -144,9 +154,12 @@ class DemoWorld:
             "door": f"http://localhost:{self._ports['far door']}/",
             "merchant": {key: self._credentials[key] for key in ("token", "name", "password")},
             "cashier": {"name": CASHIER, "password": self._credentials["password"]},
+            "nurse": {"name": NURSE, "password": self._credentials["password"]},
+            "doctor": {"name": DOCTOR, "password": self._credentials["password"]},
             "consultation": {"nurse": nurse, "doctor": doctor},
             "origin": f"http://{self._beyond[SITE]}/",
             "marketplace": f"http://{self._beyond[MARKETPLACE]}/orders",
+            "hospital": f"http://{self._beyond[HOSPITAL]}/",
         }
 
     def greeting(self) -> Iterator[Line]:
@@ -174,6 +187,13 @@ class DemoWorld:
         )
         yield N_("  3. Make a call       %(nurse)s  (the nurse)"), {"nurse": nurse}
         yield N_("                       %(doctor)s  (the doctor, in a second window)"), {"doctor": doctor}
+        yield "", {}
+        yield (
+            N_("And a day in the clinic: %(url)s  (as %(name)s; the same password)"),
+            {"url": f"{portal}/entrar?sigue=/clinica", "name": NURSE},
+        )
+        said = N_("A case that is sent is answered by the demo's hospital %(seconds)d seconds later.")
+        yield said, {"seconds": int(ANSWER_S)}
         yield "", {}
         yield N_("Cut the link for a minute, and try again:"), {}
         yield "  %(command)s", {"command": self._cut_command()}
@@ -227,14 +247,17 @@ class DemoWorld:
             )
         return settings
 
-    async def _start_beyond(self, beyond: AsyncExitStack) -> dict[str, Endpoint]:
+    async def _start_beyond(self, beyond: AsyncExitStack, tasks: asyncio.TaskGroup) -> dict[str, Endpoint]:
         """Start what lies on the far side of the link; return its names."""
         origin = DemoOrigin(content() / "demo" / "site")
         catalogue = await asyncio.to_thread(load_catalogue, content() / "demo" / "catalogue.json")
         marketplace = DemoMarketplace(self._folder / "marketplace", catalogue=catalogue)
-        for name, server in ((SITE, origin), (MARKETPLACE, marketplace)):
+        hospital = DemoHospital(self._clock)
+        for name, server in ((SITE, origin), (MARKETPLACE, marketplace), (HOSPITAL, hospital)):
             self._beyond[name] = Address(*await server.start(LOOPBACK, 0))
             beyond.push_async_callback(server.stop)
+        answering = tasks.create_task(hospital.run(), name="demo hospital")
+        beyond.callback(answering.cancel)
         return {name: Endpoint(*address) for name, address in self._beyond.items()}
 
     async def _make_people(self) -> None:

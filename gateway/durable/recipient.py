@@ -55,14 +55,11 @@ class Recipient:
         return Seal(_cipher(self._shared, self._purpose, self._theirs, head))
 
 
-class Opening:
+class Unseal:
     """Opens pieces again, in their order."""
 
-    def __init__(self, public: str, secret: bytes, head: bytes, purpose: bytes) -> None:
-        """Raises: ValueError."""
-        own = X25519PrivateKey.from_private_bytes(secret)
-        shared = own.exchange(X25519PublicKey.from_public_bytes(as_bytes(public)))
-        self._cipher = _cipher(shared, purpose, own.public_key().public_bytes_raw(), head)
+    def __init__(self, cipher: AESGCM) -> None:
+        self._cipher = cipher
         self._count = 0
 
     def open(self, piece: bytes, *, is_last: bool) -> bytes:
@@ -70,8 +67,19 @@ class Opening:
 
         Raises: InvalidTag.
         """
+        piece = self._cipher.decrypt(_nonce(self._count + 1, is_last), piece, None)
         self._count += 1
-        return self._cipher.decrypt(_nonce(self._count, is_last), piece, None)
+        return piece
+
+
+class Opening(Unseal):
+    """Opens what was sealed to whoever has the secret."""
+
+    def __init__(self, public: str, secret: bytes, head: bytes, purpose: bytes) -> None:
+        """Raises: ValueError."""
+        own = X25519PrivateKey.from_private_bytes(secret)
+        shared = own.exchange(X25519PublicKey.from_public_bytes(as_bytes(public)))
+        super().__init__(_cipher(shared, purpose, own.public_key().public_bytes_raw(), head))
 
 
 def _cipher(shared: bytes, purpose: bytes, recipient: bytes, head: bytes) -> AESGCM:

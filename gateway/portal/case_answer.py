@@ -18,7 +18,7 @@ from gateway.portal.clinic_shown import shown
 from gateway.portal.clinic_words import URGENCIES
 from gateway.portal.credentials import Role
 
-_HIDDEN = frozenset({"chat", "quality", "identity", "consent"})
+_HIDDEN = frozenset({"chat", "quality", "recording", "identity", "consent"})
 
 
 class CaseAnswers:

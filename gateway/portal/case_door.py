@@ -15,7 +15,7 @@ from gateway.portal.clinic_forms import is_uuid
 from gateway.portal.clinic_frame import ClinicFrame, Handler
 from gateway.portal.guards import guard
 from gateway.portal.record_files import Opened, RecordFiles
-from gateway.portal.view import Clinic, Place
+from gateway.portal.view import Place
 
 FAR_DOCTOR = Actor(Writer.DOCTOR, "doctor")
 
@@ -23,9 +23,8 @@ FAR_DOCTOR = Actor(Writer.DOCTOR, "doctor")
 class CaseDoor:
     """A case, and a desk, at the door."""
 
-    def __init__(self, frame: ClinicFrame, clinic: Clinic, answers: CaseAnswers, files: RecordFiles) -> None:
+    def __init__(self, frame: ClinicFrame, answers: CaseAnswers, files: RecordFiles) -> None:
         self._frame = frame
-        self._clinic = clinic
         self._answers = answers
         self._files = files
 
@@ -89,7 +88,7 @@ class CaseDoor:
         return place.consultation
 
     def _place(self, request: web.Request) -> Place:
-        place = self._clinic.read(request.match_info["token"])
+        place = self._frame.desk.read(request.match_info["token"])
         if place.role != "doctor":
             raise NotFound
         return place

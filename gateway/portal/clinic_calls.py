@@ -59,6 +59,7 @@ class CallPages:
                 await self._frame.records.move(view.id, Stage.TALKING, by=seat.actor)
             except Conflict as exc:
                 raise Conflict(N_("This record is closed."), N_("Begin a new one.")) from exc
+        self._frame.desk.calls.reopen(view.id)
         doctor = self._frame.doctors.named(form.get("doctor", "") or view.doctor)
         if doctor is not None:
             self._frame.doctors.end_calls(view.id)
@@ -71,6 +72,7 @@ class CallPages:
             raise web.HTTPSeeOther(f"{RECORD_PATH}/{view.id}")
         visit, link_s, sign = seat.visit, self._frame.desk.link_s, self._frame.desk.sign
         doctor = self._doctor(view)
+        camera = sign(view.id, "camera", link_s) if request.query.get("para") == "camara" else ""
         more = _MORE.get(request.query.get("para", ""), "")
         more_s = INTERPRETER_S if more == "interpreter" else link_s
         return self._frame.render(
@@ -78,6 +80,7 @@ class CallPages:
             "clinic_call.html",
             record=view,
             nurse=f"{visit.scheme}://{visit.host}/consulta/{sign(view.id, 'nurse', link_s)}",
+            camera=f"{visit.scheme}://{visit.host}/whip/{camera}" if camera else "",
             doctor=doctor,
             to_doctor=await self._link(seat, f"/consulta/{sign(view.id, 'doctor', link_s)}", link_s, _CALLED, doctor),
             more=more,

@@ -5,7 +5,7 @@ counts and states and never content: their pages ask the records for counts alon
 """
 
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -27,7 +27,7 @@ from gateway.portal.identity import VISIT, Identity, Visit, demand_role
 from gateway.portal.origins import SAFE_METHODS
 from gateway.portal.pages import Pages
 from gateway.portal.people import Account
-from gateway.portal.view import Records
+from gateway.portal.view import Place, Records
 
 PIN_PATH = "/clinica/pin"
 RECORD_PATH = "/clinica/registro"
@@ -41,20 +41,33 @@ class FarShare(Protocol):
     async def take_down(self, size_bytes: int) -> None: ...
 
 
+class Calls(Protocol):
+    """The consultations that are open."""
+
+    def end(self, consultation: str) -> None: ...
+    def reopen(self, consultation: str) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class ClinicDesk:
     """What the clinic's pages stand on; `sign` makes a link's token of a consultation, a role and how long it is good.
 
-    `far` holds a share of the link in the interactive class.
+    `read` says what a token opens, also after its call. `far` holds a share of the link in the interactive class.
+    `send_now` has what waits for the link go at once. `ice_servers` are the relays of a far party's browser.
     """
 
     records: Records
+    calls: Calls
     sign: Callable[[str, str, float], str]
+    read: Callable[[str], Place]
     far: Callable[[], AbstractContextManager[FarShare]]
+    send_now: Callable[[], None] = lambda: None
+    ice_servers: Callable[[], Sequence[Mapping[str, str]]] = tuple
     doctors: Sequence[Doctor] = field(default=())
     link_s: float = 7_200.0
     idle_lock_s: float = 300.0
     file_bytes_max: int = 12_000_000
+    may_record: bool = False
 
 
 @dataclass(frozen=True, slots=True)

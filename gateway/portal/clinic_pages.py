@@ -21,7 +21,6 @@ from gateway.portal.pages import Pages
 from gateway.portal.record_files import RecordFiles
 from gateway.portal.record_page import RecordPages
 from gateway.portal.record_upload import Uploads
-from gateway.portal.view import Clinic
 
 
 class ClinicPages:
@@ -36,13 +35,12 @@ class ClinicPages:
         admission: Callable[[], Admission],
         door_url: str,
         desk: ClinicDesk,
-        clinic: Clinic,
     ) -> None:
         lock = IdleLock(doorkeeper, clock, desk.idle_lock_s)
         frame = ClinicFrame(pages, identity, desk, lock, clock, admission, door_url)
         uploads, answers = Uploads(desk, identity), CaseAnswers(frame)
         self.files = RecordFiles(desk)
-        self._door = CaseDoor(frame, clinic, answers, self.files)
+        self._door = CaseDoor(frame, answers, self.files)
         self._parts = (
             TodayPages(frame),
             PinPages(frame, doorkeeper),

@@ -186,6 +186,8 @@ def _facts(kind: str, fields: Mapping[str, Any]) -> list[Fact]:
                 Fact(N_("Seconds with voice"), str(round(fields["voice_s"]))),
                 Fact(N_("Breaks"), str(fields["breaks"])),
             ]
+        case "recording":
+            return [Fact(N_("Seconds"), str(round(fields["ended_s"] - fields["began_s"])))]
         case _:
             return []
 

@@ -97,6 +97,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "follow-up": N_("Come again"),
         "summary": N_("Summary"),
         "quality": N_("The call"),
+        "recording": N_("Recording of the call"),
         "damaged": N_("Cannot be read: it is not what was written"),
     }
 )

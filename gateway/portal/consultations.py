@@ -1,16 +1,13 @@
-"""The call's pages: go into a consultation by its link; the far parties see this one page of them, at the door.
+"""The call's page: go into a consultation by its link, in the village or, for the far parties, at the door.
 
 A link's token is all that lets somebody in: the pages need no account, and what is wrong with a token is said by the
 clinic's room. A consultation is its record; photos that are taken in it go into the record by the same link.
 """
 
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 
 from aiohttp import web
 
-from gateway.backhaul.sharing.admission import Admission
 from gateway.clinic.records.entries import Writer
 from gateway.clinic.records.views import Actor
 from gateway.errors import NotAllowed, NotFound
@@ -18,10 +15,10 @@ from gateway.portal.clinic_doctors import DESK
 from gateway.portal.clinic_forms import is_uuid
 from gateway.portal.clinic_frame import PIN_PATH, RECORD_PATH, ClinicDesk
 from gateway.portal.credentials import Role
-from gateway.portal.identity import VISIT, Identity, demand_role
+from gateway.portal.identity import VISIT
 from gateway.portal.pages import Pages
 from gateway.portal.record_files import Opened, RecordFiles
-from gateway.portal.view import Clinic, Invitations, Place
+from gateway.portal.view import Clinic, Place
 
 SLOTS = 3  # others whom a page can show
 _FAR = frozenset({"doctor", "interpreter", "guest"})
@@ -29,37 +26,12 @@ _NEAR = _FAR | {"nurse"}  # a camera has no page
 _SEES_FILES = {"nurse": Writer.NURSE, "doctor": Writer.DOCTOR}
 
 
-@dataclass(frozen=True, slots=True)
-class Links:
-    """The two addresses of a consultation without a record."""
-
-    nurse: str
-    doctor: str
-
-
 class ConsultationPages:
-    """Go in; and open a consultation, where the box keeps no records."""
+    """Go in."""
 
-    def __init__(
-        self,
-        pages: Pages,
-        identity: Identity,
-        clinic: Clinic | None,
-        invite: Callable[[], Invitations] | None,
-        admission: Callable[[], Admission],
-        door_url: str,
-        *,
-        has_https: bool,
-        desk: ClinicDesk | None = None,
-        files: RecordFiles | None = None,
-    ) -> None:
+    def __init__(self, pages: Pages, clinic: Clinic | None, desk: ClinicDesk | None, files: RecordFiles | None) -> None:
         self._pages = pages
-        self._identity = identity
         self._clinic = clinic
-        self._invite = invite
-        self._admission = admission
-        self._door_url = door_url.rstrip("/")
-        self._has_https = has_https
         self._desk = desk
         self._files = files
 
@@ -67,8 +39,8 @@ class ConsultationPages:
         """Return the village's side."""
         made = [web.get("/consulta/{token}", self._call), web.get("/consulta/{token}/ws", self._socket)]
         if self._files is not None:
-            return [*made, *self._files.routes("/consulta/{token}", self._opens, is_far=False)]
-        return [*made, web.get("/clinica", self._show), web.post("/clinica", self._open)]
+            made += self._files.routes("/consulta/{token}", self._opens, is_far=False)
+        return made
 
     def door_routes(self) -> list[web.RouteDef]:
         """Return the far parties' side."""
@@ -76,34 +48,6 @@ class ConsultationPages:
         if self._files is not None:
             made += self._files.routes("/consulta/{token}", self._opens_far, is_far=True)
         return made
-
-    async def _show(self, request: web.Request) -> web.StreamResponse:
-        demand_role(request[VISIT], Role.NURSE, Role.TECHNICIAN)
-        return self._page(request, None)
-
-    async def _open(self, request: web.Request) -> web.StreamResponse:
-        visit = request[VISIT]
-        demand_role(visit, Role.NURSE, Role.TECHNICIAN)
-        await self._identity.take_form(request)
-        if self._clinic is None or self._invite is None:
-            return self._page(request, None)
-        made = self._invite()
-        links = Links(
-            nurse=f"{visit.scheme}://{visit.host}/consulta/{made.nurse}",
-            doctor=f"{self._door_url}/consulta/{made.doctor}",
-        )
-        return self._page(request, links)
-
-    def _page(self, request: web.Request, links: Links | None) -> web.Response:
-        has_clinic = self._clinic is not None and self._invite is not None
-        return self._pages.render(
-            request,
-            "consultations.html",
-            links=links,
-            has_clinic=has_clinic,
-            has_https=self._has_https,
-            admission=self._admission(),
-        )
 
     async def _call(self, request: web.Request) -> web.StreamResponse:
         return self._call_page(request, _NEAR, at_door=False)
@@ -158,6 +102,8 @@ class ConsultationPages:
             role=place.role,
             at_door=at_door,
             slots=SLOTS,
+            may_record=has_record and desk is not None and desk.may_record,
+            ice_servers=list(desk.ice_servers()) if desk is not None and at_door else [],
             files_url=f"/consulta/{token}/archivos" if has_record else "",
             case_url=f"{RECORD_PATH}/{record}/caso" if is_nurse else "",
             unlock_url=f"{PIN_PATH}/abrir" if is_nurse else "",

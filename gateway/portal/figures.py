@@ -13,9 +13,9 @@ from enum import Enum
 
 # what may fall: how things are now; all else counts since the start
 _NOW_OF_ROOMS = """
-calls connections consultations damaged disk_is_full ended_s failures_in_a_row fetches_open is_taking memory_bytes
-tunnels_open kept_waiting kept_arrived kept_personal kept_given_up people put_aside sockets stored_bytes
-stored_objects under_way waiting
+answered asked calls connections consultations damaged disk_is_full ended_s failures_in_a_row fetches_open
+files_waiting is_taking legs memory_bytes missing needs_person open tunnels_open kept_waiting
+kept_arrived kept_personal kept_given_up people put_aside running sockets stored_bytes stored_objects under_way waiting
 """
 NOW = frozenset(_NOW_OF_ROOMS.split())
 _UNITS = (("_bytes", "_bytes", 1.0), ("_bps", "_bytes_per_second", 1 / 8), ("_ratio", "_ratio", 1.0))

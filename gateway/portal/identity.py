@@ -49,6 +49,7 @@ class Visit:
     scheme: str
     host: str
     path: str
+    at_door: bool = False  # where nothing of the village is linked
 
     @property
     def role(self) -> Role | None:
@@ -90,6 +91,7 @@ class Identity:
             scheme=request.scheme,
             host=host,
             path=request.path,
+            at_door=not ask_session,
         )
 
     def form_token(self, visit: Visit) -> str:

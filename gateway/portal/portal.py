@@ -14,6 +14,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from gateway.backhaul.link import Backhaul
+from gateway.clinic.whip import Whip
 from gateway.clock import Clock
 from gateway.errors import BadRequest, GatewayError, NotFound, NotSignedIn, TooLarge, WrongMethod
 from gateway.market.shares import Shares
@@ -40,7 +41,9 @@ from gateway.portal.statics import Statics
 from gateway.portal.team_page import TeamPage
 from gateway.portal.trial import Trial
 from gateway.portal.verify_page import VerifyPage
-from gateway.portal.view import Clinic, Invitations, Kept, Market, Web
+from gateway.portal.view import Clinic, Kept, Market, Web
+from gateway.portal.whip_pages import PATHS as WHIP_PATHS
+from gateway.portal.whip_pages import WhipPages
 from gateway.web.offline.kept import KeptForLater
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -68,7 +71,6 @@ class Portal:
         web: Web,
         market: Market | None,
         clinic: Clinic | None,
-        invite: Callable[[], Invitations] | None,
         door_url: str,
         secret: bytes,
         limits: PortalLimits,
@@ -78,6 +80,7 @@ class Portal:
         kept: Kept | None = None,
         home: Home | None = None,
         clinic_desk: ClinicDesk | None = None,
+        whip: Whip | None = None,
     ) -> None:
         self._limits = limits
         self._home = home
@@ -105,18 +108,10 @@ class Portal:
         self._team = TeamPage(self._shop.frame, self._doorkeeper)
         self._verify = VerifyPage(self._pages, self._identity, market)
         self._bulk = BulkPages(self._shop.frame, market, clock)
-        self._clinic_pages = self._made_clinic(clinic, clinic_desk, backhaul, clock, door_url)
-        self._consultations = ConsultationPages(
-            self._pages,
-            self._identity,
-            clinic,
-            invite,
-            backhaul.admission,
-            door_url,
-            has_https=has_https,
-            desk=clinic_desk,
-            files=self._clinic_pages.files if self._clinic_pages else None,
-        )
+        self._clinic_pages = self._made_clinic(clinic_desk, backhaul, clock, door_url)
+        files = self._clinic_pages.files if self._clinic_pages else None
+        self._consultations = ConsultationPages(self._pages, clinic, clinic_desk, files)
+        self._whip = WhipPages(whip) if whip else None
 
     async def start(self) -> None:
         """Read and compile all pages, and open the accounts."""
@@ -138,6 +133,8 @@ class Portal:
             made.add_routes(part.routes())
         if self._clinic_pages is not None:
             made.add_routes(self._clinic_pages.routes())
+        if self._whip is not None:
+            made.add_routes(self._whip.routes(far=False))
         made.add_routes(self._kept.routes())
         made.add_routes(self._team.routes())
         made.add_routes(self._bulk.routes())
@@ -151,6 +148,8 @@ class Portal:
         made.add_routes(self._consultations.door_routes())
         if self._clinic_pages is not None:
             made.add_routes(self._clinic_pages.door_routes())
+        if self._whip is not None:
+            made.add_routes(self._whip.routes(far=True))
         made.add_routes(self._statics.routes())
         return made
 
@@ -168,13 +167,11 @@ class Portal:
         return apology.render_error(request, error)
 
     def _made_clinic(
-        self, clinic: Clinic | None, desk: ClinicDesk | None, backhaul: Backhaul, clock: Clock, door_url: str
+        self, desk: ClinicDesk | None, backhaul: Backhaul, clock: Clock, door_url: str
     ) -> ClinicPages | None:
-        if clinic is None or desk is None:
+        if desk is None:
             return None
-        return ClinicPages(
-            self._pages, self._identity, self._doorkeeper, clock, backhaul.admission, door_url, desk, clinic
-        )
+        return ClinicPages(self._pages, self._identity, self._doorkeeper, clock, backhaul.admission, door_url, desk)
 
     def _load(self) -> None:
         self._statics.load()
@@ -184,14 +181,14 @@ class Portal:
 
     @web.middleware
     async def _meet_visitor(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path.startswith(("/api/", "/static/")):
+        if request.path.startswith(("/api/", "/static/", *WHIP_PATHS)):
             return await handler(request)
         request[VISIT] = await self._identity.visit(request)
         return await self._answer(request, partial(self._within_share, handler))
 
     @web.middleware
     async def _meet_stranger(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path.startswith("/static/"):
+        if request.path.startswith(("/static/", *WHIP_PATHS)):
             return await handler(request)
         request[VISIT] = await self._identity.visit(request, ask_session=False)
         return await self._answer(request, handler)

@@ -131,8 +131,7 @@ class RecordPages:
                 await self._frame.records.move(view.id, stage, by=seat.actor)
             except Conflict:
                 return await self._meanwhile(request, seat)
-        if stage is not Stage.TALKING:
-            self._frame.doctors.end_calls(view.id)
+        self._end_call(view)
         raise web.HTTPSeeOther("/clinica" if stage in ENDED else f"{RECORD_PATH}/{view.id}")
 
     async def _ask(self, request: web.Request, seat: Seat) -> web.StreamResponse:
@@ -153,8 +152,14 @@ class RecordPages:
                     await self._frame.records.move(view.id, Stage.ASKED, by=seat.actor)
             except Conflict:
                 return await self._meanwhile(request, seat)
-            self._frame.doctors.end_calls(view.id)
+            self._end_call(view)
         raise web.HTTPSeeOther(f"{RECORD_PATH}/{view.id}")
+
+    def _end_call(self, view: RecordView) -> None:
+        """Nobody waits for a record's call any more, and whoever is in it is told that it is over."""
+        self._frame.doctors.end_calls(view.id)
+        if view.stage is Stage.TALKING:
+            self._frame.desk.calls.end(view.id)
 
     async def _question(self, view: RecordView, seat: Seat) -> dict[str, str]:
         entries = await self._frame.records.entries(view.id, by=seat.actor)
@@ -169,6 +174,7 @@ class RecordPages:
                 await self._frame.records.hand_over(view.id, by=seat.actor)
             except Conflict:
                 return await self._meanwhile(request, seat)
+        self._frame.desk.send_now()
         raise web.HTTPSeeOther(f"{RECORD_PATH}/{view.id}")
 
     async def _accesses(self, request: web.Request, seat: Seat) -> web.StreamResponse:
@@ -192,7 +198,7 @@ class RecordPages:
     ) -> web.Response:
         entries = await self._frame.records.entries(view.id, by=seat.actor)
         has_question = any(each.kind == "request" for each in entries)
-        held = consents(entries).get("consultation")
+        held = {what for what, each in consents(entries).items() if each.fields["given"]}
         return self._frame.render(
             request,
             "clinic_record.html",
@@ -206,7 +212,8 @@ class RecordPages:
             case=case_state(view, self._frame.wall_s()),
             steps=case_steps(view, entries) if has_question else [],
             entries=shown(entries),
-            has_consent=held is not None and bool(held.fields["given"]),
+            has_consent="consultation" in held,
+            has_handover_consent="handover" in held,
             has_prescription=any(each.kind == "prescription" for each in entries),
             answer=next((each.id for each in reversed(entries) if each.kind == "answer"), ""),
             note=str(last(entries, "note").get("text", "")),
@@ -216,6 +223,8 @@ class RecordPages:
             may=frozenset(each.value for each in MOVES[view.stage]),
             is_open=view.stage not in ENDED and not view.is_sealed,
             may_hand_over=view.stage in HANDS_OVER and view.handover in {Handover.NONE, Handover.ATTENTION},
+            waits=view.handover in {Handover.QUEUED, Handover.SENDING},
+            reason=seat.say(view.reason),
             doctors=self._frame.doctors.all(),
             measures=MEASURES,
             subjects=SUBJECTS,

@@ -9,11 +9,13 @@ import asyncio
 import io
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from aiohttp import web
 
 from gateway.clinic.records.entries import Writer
+from gateway.clinic.records.recorded import RecordedStanding
 from gateway.clinic.records.sealed_record import SealedRecord
 from gateway.clinic.records.states import Stage
 from gateway.clinic.records.views import DAMAGED, Access, Actor, Entry, RecordStatistics, RecordView
@@ -41,11 +43,20 @@ class ClinicRecords(Protocol):
     def statistics(self) -> RecordStatistics: ...
 
 
+class ClinicRecordings(Protocol):
+    """The recordings that are here."""
+
+    async def of(self, record: str, *, by: Actor) -> Sequence[tuple[Path, RecordedStanding]]: ...
+
+
 class RecordsDesk:
     """Answers the technician; `box_name` names the box in a Bundle."""
 
-    def __init__(self, records: ClinicRecords, clock: Clock, box_name: str) -> None:
+    def __init__(
+        self, records: ClinicRecords, clock: Clock, box_name: str, recordings: ClinicRecordings | None = None
+    ) -> None:
         self._records = records
+        self._recordings = recordings
         self._clock = clock
         self._box_name = box_name
 
@@ -56,6 +67,7 @@ class RecordsDesk:
             web.get("/clinic/records", self._list),
             web.get("/clinic/audit", self._audit),
             web.post("/clinic/export", self._export),
+            web.post("/clinic/recordings", self._recorded),
         ]
 
     async def _stat(self, request: web.Request) -> web.StreamResponse:
@@ -98,6 +110,16 @@ class RecordsDesk:
         response.headers["Cache-Control"] = "no-store"
         guard(response.headers)
         return response
+
+    async def _recorded(self, request: web.Request) -> web.StreamResponse:
+        """Tell where a record's recordings lie, and what opens them, as far as the box can open them itself."""
+        record = await _named(request)
+        if self._recordings is None:
+            raise NotFound
+        found = await self._recordings.of(record, by=TECHNICIAN)
+        return _json(
+            {"recordings": [{"path": str(path), "key": each.key.hex() if each.key else ""} for path, each in found]}
+        )
 
     async def _bundle(self, view: RecordView, entries: Sequence[Entry]) -> bytes:
         from gateway.clinic.fhir.bundle import collection

@@ -26,7 +26,7 @@ _HOME = {
     Role.CASHIER: "/tienda",
     Role.NURSE: "/clinica",
     Role.TECHNICIAN: "/clinica",
-    Role.DOCTOR: "/",
+    Role.DOCTOR: "/clinica",
 }
 _REFUSED = N_("The user name or the password is not right. Check both; capital letters count in a password.")
 _PAUSED = N_("Too many tries. Wait %(seconds)d seconds, then try again.")

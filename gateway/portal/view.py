@@ -129,15 +129,6 @@ class Clinic(Protocol):
     async def serve_socket(self, request: web.Request, token: str, far: bool) -> web.StreamResponse: ...
 
 
-class Invitations(Protocol):
-    """The two tokens of one consultation."""
-
-    @property
-    def nurse(self) -> str: ...
-    @property
-    def doctor(self) -> str: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Part:
     """One part of the box, whether it does its work, and a sentence (a message id) that says why or why not."""

@@ -2,9 +2,10 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
+import aioice
 import aioice.ice
 import pytest
 
@@ -164,3 +165,45 @@ async def test_a_beat_that_raises_ends_that_leg_alone(monkeypatch: pytest.Monkey
         await wait_until(lambda: any(isinstance(each, Figures) and len(each.legs) == 1 for each in box.events))
         last = [each for each in box.events if isinstance(each, Figures)][-1]
         assert [each.leg for each in last.legs] == [2]
+
+
+async def test_a_relay_that_answers_after_the_leg_was_closed_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, answered = asyncio.Event(), asyncio.Event()
+    made: list[aioice.ice.StunProtocol] = []
+
+    async def relayed(
+        *, component: int, protocol_factory: Callable[[], aioice.ice.StunProtocol], **others: object
+    ) -> tuple[aioice.Candidate, aioice.ice.StunProtocol]:
+        assert others
+        asked.set()
+        await answered.wait()
+        loop = asyncio.get_running_loop()
+        _, protocol = await loop.create_datagram_endpoint(protocol_factory, local_addr=("127.0.0.1", 0))
+        made.append(protocol)
+        protocol.local_candidate = aioice.Candidate("1", component, "udp", 1, "127.0.0.1", 50_000, "relay")
+        return protocol.local_candidate, protocol
+
+    monkeypatch.setattr(aioice.ice, "relayed_candidate", relayed)
+    relay = Relay("turn:127.0.0.1:3478", "u", "p")
+    async with processing() as box:
+        offer = Open(1, await empty_offer(), "vp8", near=False, direct=True, relays=(relay,))
+        box.writer.write(write(offer))
+        await asked.wait()
+        box.writer.write(write(Close(1)))
+        box.writer.write(write(Open(2, "v=0", "vp8", near=True, direct=True)))
+        await wait_until(lambda: Refused(2, "offer") in box.events)
+        answered.set()
+        await wait_until(lambda: bool(made) and made[0].transport.is_closing())
+
+
+async def test_a_command_that_breaks_ends_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    good = await empty_offer()
+    async with processing() as box:
+        await box.answered(Open(1, good, "vp8", near=True, direct=True))
+        monkeypatch.setattr(process.MediaProcess, "_let_go", lambda self, number: 1 / 0)
+        box.writer.write(write(Close(1)))
+        opened = await box.answered(Open(2, good, "vp8", near=True, direct=True))
+        monkeypatch.undo()
+        assert isinstance(opened, Opened)
+        box.events.clear()
+        await wait_until(lambda: any(isinstance(each, Figures) and len(each.legs) == 2 for each in box.events))

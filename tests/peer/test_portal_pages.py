@@ -142,12 +142,7 @@ async def test_every_page_can_be_read_reached_and_pressed(
     await page.goto(f"{village.base}/tienda/pedidos")
     await look("/tienda/pedidos")
     await page.goto(f"{village.base}/clinica")
-    await look("a page for others")
-    await page.get_by_role("button", name="Salir").click()
-    await sign_in(page, village, "nelly", "/clinica")
-    await look("/clinica")
-    await page.get_by_role("main").get_by_role("button").click()
-    await look("/clinica with links")
+    await look("a page that is not there")
     await context.close()
     assert {name: faults for name, faults in found.items() if faults} == {}
 

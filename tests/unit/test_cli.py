@@ -56,6 +56,24 @@ def test_check_says_in_plain_words_what_the_box_would_do(config: Path) -> None:
     assert "No orders are taken" in result.output
 
 
+def test_check_says_where_clinic_records_go_and_what_is_missing_for_it(config: Path) -> None:
+    assert "Clinic records stay on this box" in tambo(config, "check").output
+    text = config.read_text()
+    assert "[clinic]" in text
+    config.write_text(
+        text.replace("[clinic]", '[clinic]\nfhir = "https://fhir.example/r4"\nfhir_token_file = "token"', 1)
+    )
+    missing = tambo(config, "check")
+    assert missing.exit_code == 1
+    assert "A secret's file cannot be read" in missing.output
+    (config.parent / "token").write_text("t0ken")
+    found = tambo(config, "check")
+    assert found.exit_code == 0
+    assert "Clinic records go to https://fhir.example/r4" in found.output
+    assert "add [clinic] recipient" in found.output
+    assert "t0ken" not in found.output
+
+
 def test_check_speaks_spanish_to_a_spanish_terminal(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LANG", "es_PE.UTF-8")
     assert "Box san-mateo keeps" not in tambo(config, "check").output

@@ -28,19 +28,21 @@ class CapacityMeter:
         self._bps: float | None = None
         self._full_s = 0.0  # for how long it was seen full, up to `SURE_AFTER_S`
         self._learned_s = float("-inf")
+        self.out_bps: float | None = None  # over `OVER_S`, at the last look
 
     def feed(self, now_s: float, carried_bytes: int, queueing_s: float | None, target_s: float) -> None:
         """Take all that was carried since the start, and how long the queue is."""
         carried = self._carried
         if carried and not (now_s - carried[-1][0] <= GAP_S_MAX and carried_bytes >= carried[-1][1]):
             carried.clear()
+            self.out_bps = None
         carried.append((now_s, carried_bytes))
         while len(carried) > 2 and carried[1][0] <= now_s - OVER_S:
             carried.popleft()
         over_s = now_s - carried[0][0]
         if over_s < OVER_S / 2:
             return
-        out_bps = (carried_bytes - carried[0][1]) * 8 / over_s
+        self.out_bps = out_bps = (carried_bytes - carried[0][1]) * 8 / over_s
         passed_s = now_s - carried[-2][0]
         if carried[-1][1] - carried[0][1] < CAME_BYTES_MIN:
             return  # a radio that is silent carries nothing now, and as much as before when it is back

@@ -20,6 +20,7 @@ ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 SCOPES = "http://terminology.hl7.org/CodeSystem/consentscope"
 MEDIA_TYPES = "http://terminology.hl7.org/CodeSystem/media-type"
 FILES = frozenset({"photo", "voice"})  # kinds whose bytes are kept beside the record
+_FORMS = {"photo": ("image", "Image"), "voice": ("audio", "Audio"), "recording": ("video", "Video")}
 LAST_HOLDS = frozenset({"patient", "note", "summary"})
 
 Keyed = Iterable[tuple[str, Body]]  # resources, each with the id in its identifier
@@ -79,8 +80,7 @@ def _consent(frame: Frame, entry: Entry) -> Keyed:
 
 def _file(frame: Frame, entry: Entry) -> Keyed:
     fields = entry.fields
-    is_photo = entry.kind == "photo"
-    code, word = ("image", "Image") if is_photo else ("audio", "Audio")
+    code, word = _FORMS[entry.kind]
     yield (
         entry.id,
         frame.of_visit(
@@ -261,6 +261,7 @@ _WRITE: Mapping[str, Callable[[Frame, Entry], Keyed]] = MappingProxyType(
         "vitals": observations,
         "photo": _file,
         "voice": _file,
+        "recording": _file,
         "mark": _mark,
         "chat": _chat,
         "request": _request,

@@ -17,6 +17,7 @@ from yarl import URL
 
 from gateway.backhaul.dialer import Dialer
 from gateway.backhaul.link import Backhaul
+from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.clinic.fhir.answers import DEPTH_MAX, Told, read_answers
 from gateway.clinic.fhir.bundle import MEDIA_TYPE
 from gateway.clinic.fhir.naming import system
@@ -114,7 +115,14 @@ class FhirServer:
         answer = await self._ask("HEAD", self._base / "Binary" / sha256)
         return answer.status == _THERE
 
-    async def put_file(self, sha256: str, media_type: str, size_bytes: int, pieces: AsyncIterator[bytes]) -> str:
+    async def put_file(
+        self,
+        sha256: str,
+        media_type: str,
+        size_bytes: int,
+        pieces: AsyncIterator[bytes],
+        traffic_class: TrafficClass = TrafficClass.INTERACTIVE,
+    ) -> str:
         """Let a file be there under its hash; return "" or why it was refused.
 
         Raises: NotDelivered.
@@ -125,6 +133,7 @@ class FhirServer:
             pieces,
             {"Content-Type": media_type, "Content-Length": str(size_bytes), "Prefer": "return=minimal"},
             total_s=max(self._limits.total_s, size_bytes * 8 / FILE_BPS_MIN),
+            traffic_class=traffic_class,
         )
         if answer.status in REFUSED_FILES:
             return REFUSED_FILES[answer.status]
@@ -188,10 +197,12 @@ class FhirServer:
         fields: Mapping[str, str] | None = None,
         *,
         total_s: float | None = None,
+        traffic_class: TrafficClass = TrafficClass.INTERACTIVE,
     ) -> Answer:
+        asked = {**self._fields, **(fields or {})}
         try:
             answer = await self._exchange.ask(
-                method, url, body, fields={**self._fields, **(fields or {})}, total_s=total_s
+                method, url, body, fields=asked, total_s=total_s, traffic_class=traffic_class
             )
         except NotDelivered as exc:
             if not exc.is_silent:

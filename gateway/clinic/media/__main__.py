@@ -7,7 +7,6 @@ It dumps no core (there would be keys in it), goes before others where it may, a
 import asyncio
 import ctypes
 import os
-import resource
 import signal
 import socket
 import sys
@@ -19,6 +18,7 @@ from gateway.clinic.media.ports import PortRange, bind_within
 from gateway.clinic.media.process import MediaProcess
 from gateway.clock import SystemClock
 from gateway.event_loop import new_event_loop
+from gateway.private_memory import keep_private
 
 NICE = -5  # a voice goes before pages; not a realtime class: a flood of datagrams must not keep the box from the core
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> None:
     control, first, last, marked = map(int, arguments)
     logs.configure()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's, meant for the box, which then ends this
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    keep_private()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     with suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, NICE)

@@ -25,7 +25,7 @@ RTX = "rtx/90000"
 PICTURE_CODECS = ("vp8", "h264", "vp9", "av1")
 
 _FEEDBACK = ("nack", "nack pli", "goog-remb")  # transport-cc, unanswered, starves the picture: 325 to 30 kb/s in 12 s
-_DYNAMIC = range(96, 128)  # RFC 3551 §6
+DYNAMIC = range(96, 128)  # RFC 3551 §6
 _ALSO_DYNAMIC = range(35, 64)  # browsers go on here when those are used up (RFC 5761 §4 keeps 64 to 95 for RTCP)
 _RTPMAP = re.compile(r"(\d{1,3}) ([A-Za-z0-9/-]{1,40})\Z", re.ASCII)
 _FMTP = re.compile(r"(\d{1,3}) (\S.*)\Z", re.ASCII)
@@ -47,7 +47,7 @@ class Formats:
     """The payload types one part of an offer lists, with their names and parameters."""
 
     def __init__(self, listed: Sequence[str], section: Section) -> None:
-        usable = {int(each) for each in listed if int(each) in _DYNAMIC or int(each) in _ALSO_DYNAMIC}
+        usable = {int(each) for each in listed if int(each) in DYNAMIC or int(each) in _ALSO_DYNAMIC}
         self._names: dict[int, str] = {}
         for value in section.all("rtpmap"):
             match = _RTPMAP.match(value)

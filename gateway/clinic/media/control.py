@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.backhaul.sensing.samples import DelaySample, Way
+from gateway.clinic.media.rtp_dump import Streams
 
 SLOTS_MAX = 3  # a participant sees and hears three others
 
@@ -70,7 +71,37 @@ class Close:
     leg: int
 
 
-Command = Open | Feed | Cap | Close
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Write a recording into the file at `path`, which has its head already, sealed with `key` (hexadecimal).
+
+    It ends where all files of the folder would be more than `bytes_max`, or the disk has less than `free_bytes_min`.
+    """
+
+    recording: int
+    path: str
+    key: str
+    bytes_max: int
+    free_bytes_min: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordLeg:
+    """From now on what comes by `leg` is in the recording."""
+
+    recording: int
+    leg: int
+    streams: Streams
+
+
+@dataclass(frozen=True, slots=True)
+class StopRecording:
+    """Write what is still to be written of a recording, and no more."""
+
+    recording: int
+
+
+Command = Open | Feed | Cap | Close | Record | RecordLeg | StopRecording
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +177,15 @@ class Measured:
     losses: tuple[Loss, ...] = ()
 
 
-Event = Opened | Refused | Changed | Figures | Measured
+@dataclass(frozen=True, slots=True)
+class RecordingOver:
+    """A recording is written and closed; by itself where there is a reason: `full`, `slow`, `disk` or `fault`."""
+
+    recording: int
+    reason: str
+
+
+Event = Opened | Refused | Changed | Figures | Measured | RecordingOver
 
 
 class Ear(Protocol):

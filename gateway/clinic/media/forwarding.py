@@ -6,9 +6,13 @@ send; no queue, no task, no decoder. `tests/contract/test_aiortc_contract.py` ho
 `aiortc==1.16.*` is pinned.
 
 Taking datagrams at the socket also keeps strangers out: an empty datagram ends aiortc's transport (it reads the first
-byte), a malformed STUN attribute raises out of its parser, and media is taken from the address ICE agreed on alone.
+byte), a malformed STUN attribute raises out of its parser, what is not STUN waits in a queue of aioice's that has no
+end, and each new address a browser is heard from costs it a look at all of them. So a check must name us, an answer
+must be to a question of ours, both come within a pace, and media is taken from the address ICE agreed on alone. Of a
+browser itself so much is taken as browsers send.
 
-Source: RFC 7983 (telling STUN, DTLS and SRTP apart), RFC 5761 §4 (RTP and RTCP on one port), RFC 3711 (SRTP).
+Source: RFC 7983 (telling STUN, DTLS and SRTP apart), RFC 5761 §4 (RTP and RTCP on one port), RFC 3711 (SRTP),
+RFC 8489 §5 (a STUN message's first 20 bytes), RFC 8445 §7.2.2 (the name in a check).
 """
 
 import struct
@@ -33,10 +37,19 @@ from gateway.clinic.media.ports import Address, Port
 from gateway.clinic.media.rtcp import Feedback, read_rtcp
 from gateway.clinic.media.sdp import Candidate
 from gateway.clinic.media.srtp import Keys
+from gateway.clinic.media.streams import Allowance
 
 CONSENT_FAILURES = 60  # aioice's 6 end a call after an outage of 30 s; 60 were seen to outlive 45 s (2026-11)
 RELAYED_UNSENT_MAX = 64  # datagrams that wait for a TURN channel to be bound
 LOWER_HEADERS_BYTES = 28  # IPv4 and UDP, for the link's account
+CHECKS_PER_S_MAX = 100  # STUN and DTLS; a browser that looks for a way sends 20 (RFC 8445 §14.2: one each 50 ms)
+ADDRESSES_MAX = 64  # a browser is heard from; one has some eight, and another with each change of its network's
+HANDSHAKES_MAX = 64  # datagrams of DTLS that wait to be read; a handshake has some ten
+PACKETS_PER_S_MAX = 1_000  # of one browser: 8 Mbit/s of picture
+FEEDBACK_BYTES_PER_S_MAX = 16_384  # RTCP; browsers send some hundreds
+_STUN_COOKIE = b"\x21\x12\xa4\x42"
+_STUN_SUCCESS = b"\x01\x01"  # of a binding request (RFC 8489 §5)
+ASKED_MAX = 16  # checks whose answers may still come
 _VOICE = "audio/opus"
 _DSCP = {"audio": VOICE, "video": PICTURE}
 
@@ -62,6 +75,18 @@ def open_connection(relays: Iterable[Relay] = ()) -> tuple[RTCPeerConnection, RT
 def gather_ipv4_only(transceiver: RTCRtpTransceiver) -> None:
     """Offer IPv4 addresses alone: one socket an address, and the media path's relays speak IPv4."""
     transceiver.receiver.transport.transport._connection._use_ipv6 = False
+
+
+def take_handshakes_alone(transceiver: RTCRtpTransceiver) -> None:
+    """Let nothing wait to be read but so much of DTLS, whoever sent it."""
+    connection: Any = transceiver.receiver.transport.transport._connection
+    waiting = connection._queue
+
+    def take(datagram: bytes, component: int) -> None:
+        if 20 <= datagram[0] <= 63 and waiting.qsize() < HANDSHAKES_MAX:
+            waiting.put_nowait((datagram, component))
+
+    connection.data_received = take
 
 
 async def add_candidates(connection: RTCPeerConnection, mid: str, candidates: Iterable[Candidate]) -> None:
@@ -111,10 +136,17 @@ class Wire:
         self._failed = failed
         self._take_rtp = take_rtp
         self._take_feedback = take_feedback
+        self._take_round_trip: Callable[[float, float], None] = lambda round_trip_s, now_s: None
+        self._asked_s: dict[bytes, float] = {}  # checks of ours that no answer has come to, by transaction
         self._keys: Any = None  # `Keys`, once there are any
         self._pair: Any = None
         self._peer: Address = ()
         self._way: Any = None  # a `Port` or a `_Relayed`, once there is one
+        self._name = f"{self._ice.local_username}:".encode()
+        self._checks = Allowance(CHECKS_PER_S_MAX, burst_s=1.0)
+        self._strangers = Allowance(CHECKS_PER_S_MAX, burst_s=1.0)
+        self._packets = Allowance(PACKETS_PER_S_MAX, burst_s=1.0)
+        self._feedback_bytes = Allowance(FEEDBACK_BYTES_PER_S_MAX, burst_s=1.0)
         self.received_bytes = 0
         self.sent_bytes = 0
         self.heard_s = now_s()
@@ -122,12 +154,20 @@ class Wire:
     def take_over(self) -> None:
         """From now on datagrams come to us first; the addresses have been gathered."""
         for protocol in self._ice._protocols:
-            protocol.datagram_received = partial(self._arrived, protocol.datagram_received)
+            protocol.datagram_received = partial(self._arrived, protocol, protocol.datagram_received)
+
+    def hand_to(self, take_rtp: Callable[[bytes, float], None]) -> None:
+        """From now on packets that come are handed to `take_rtp`."""
+        self._take_rtp = take_rtp
 
     def abort(self) -> None:
         """Close the sockets without another word."""
         for protocol in self._ice._protocols:
             _way(protocol.transport).abort()
+
+    def broke(self, exc: Exception) -> None:
+        """Something of this browser's raised while another's packet was handed on."""
+        self._failed(exc)
 
     @property
     def is_open(self) -> bool:
@@ -160,6 +200,31 @@ class Wire:
         if self._is_ready() and (datagram := self._keys.protect_rtcp(compound)) is not None:
             self._send(datagram)
 
+    def tell_round_trips(self, take: Callable[[float, float], None]) -> None:
+        """From now on round trips of checks are told to `take`, and when they ended."""
+        self._take_round_trip = take
+
+    def ask(self, now_s: float) -> None:
+        """Send a check whose answer tells the round trip, behind what a picture waits for (RFC 8445 §7.2.5)."""
+        self._is_ready()
+        if self._pair is None:
+            return
+        request = self._ice.build_request(self._pair, nominate=False)
+        request.add_message_integrity(self._ice.remote_password.encode())
+        request.add_fingerprint()
+        if len(self._asked_s) >= ASKED_MAX:
+            del self._asked_s[next(iter(self._asked_s))]
+        self._asked_s[request.transaction_id] = now_s
+        self._way.mark(PICTURE)
+        self._send(bytes(request))
+
+    def _is_answer(self, datagram: bytes, now_s: float) -> bool:
+        """Whether this is the answer to a check of ours; its round trip is then told."""
+        if datagram[:2] != _STUN_SUCCESS or (asked_s := self._asked_s.pop(datagram[8:20], None)) is None:
+            return False
+        self._take_round_trip(now_s - asked_s, now_s)
+        return True
+
     def _send(self, datagram: bytes) -> bool:
         if not self._way.send(datagram, self._peer):
             return False
@@ -177,7 +242,9 @@ class Wire:
             self._keys = Keys(self._dtls._rx_srtp, self._dtls._tx_srtp)
         return pair is not None and self._keys is not None
 
-    def _arrived(self, others: Callable[[bytes, Address], None], datagram: bytes, address: Address) -> None:
+    def _arrived(
+        self, protocol: Any, others: Callable[[bytes, Address], None], datagram: bytes, address: Address
+    ) -> None:
         """Take one socket's datagram, or leave it to aioice (RFC 7983 §7)."""
         kind = datagram[0] if len(datagram) > 1 else 255
         is_ready = self._is_ready()
@@ -186,12 +253,25 @@ class Wire:
             if 128 <= kind <= 191:
                 if is_peers and is_ready:
                     self._take_media(datagram)
-            elif kind <= 3 or (20 <= kind <= 63 and is_peers):
+            elif is_peers and (kind <= 3 or 20 <= kind <= 63):
+                now_s = self._now_s()
+                if self._is_answer(datagram, now_s):
+                    self.heard_s = now_s
+                elif self._checks.take(1, now_s):
+                    _hand_on(others, datagram, address)
+                    self.heard_s = now_s
+            elif kind <= 3 and self._may_check(protocol, datagram):
                 _hand_on(others, datagram, address)
-                if is_peers:
-                    self.heard_s = self._now_s()
         except Exception as exc:  # noqa: BLE001 - whatever it is, it is this browser's alone
             self._failed(exc)
+
+    def _may_check(self, protocol: Any, datagram: bytes) -> bool:
+        """Whether a stranger's datagram can be the browser looking for a way."""
+        if datagram[4:8] != _STUN_COOKIE or len(self._ice._remote_candidates) >= ADDRESSES_MAX:
+            return False
+        is_answer = datagram[0] & 0x01  # RFC 8489 §5: the class's upper bit
+        is_ours = datagram[8:20] in protocol.transactions if is_answer else self._name in datagram
+        return is_ours and self._strangers.take(1, self._now_s())
 
     def _take_media(self, datagram: bytes) -> None:
         """Unprotect a datagram of the browser and hand on what is in it; forged, repeated or very late: nothing."""
@@ -203,7 +283,8 @@ class Wire:
             return
         self.heard_s = now_s = self._now_s()
         self.received_bytes += len(datagram) + LOWER_HEADERS_BYTES
-        self._take_rtp(packet, now_s)
+        if self._packets.take(1, now_s):
+            self._take_rtp(packet, now_s)
 
     def _take_rtcp(self, datagram: bytes) -> None:
         compound = self._keys.unprotect_rtcp(datagram)
@@ -211,6 +292,8 @@ class Wire:
             return
         self.heard_s = now_s = self._now_s()
         self.received_bytes += len(datagram) + LOWER_HEADERS_BYTES
+        if not self._feedback_bytes.take(len(compound), now_s):
+            return
         for feedback in read_rtcp(compound):
             self._take_feedback(feedback, now_s)
 

@@ -41,6 +41,7 @@ class History:
                 self.clear()
                 self._oldest = number
             self._newest = number
+            self._oldest = max(self._oldest, number - PACKETS_MAX + 1)
         elif number < self._oldest or number <= self._newest - PACKETS_MAX:
             return
         at = number % PACKETS_MAX

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import structlog
 
+from gateway.backhaul.sensing.samples import DelaySample
 from gateway.clinic.media.control import (
     Changed,
     Close,
@@ -24,9 +25,12 @@ from gateway.clinic.media.control import (
     Event,
     Figures,
     LegFigures,
+    Loss,
     Measured,
     Open,
     Opened,
+    Record,
+    RecordingOver,
     Refused,
 )
 from gateway.clinic.media.lines import EVENTS, Lines, read, write
@@ -94,6 +98,7 @@ class MediaHost:
         self._patience: asyncio.Timeout | None = None
         self._spoke = False
         self._starts = self._deaths = 0
+        self._recordings: dict[int, Callable[[str], None]] = {}
 
     def warm(self) -> None:
         """Somebody is about to call: the process will be there."""
@@ -157,6 +162,18 @@ class MediaHost:
         self._writer.write(write(command))
         if self._writer.transport.get_write_buffer_size() > UNSENT_BYTES_MAX:
             self._writer.transport.abort()
+
+    def record(self, path: Path, key: bytes, bytes_max: int, free_bytes_min: int, over: Callable[[str], None]) -> int:
+        """Return a new recording's number; `over` is told why it ended when it is over, `died` with the process.
+
+        Raises: NoCapacity when the process is not there.
+        """
+        if not self._up.is_set():
+            raise NoCapacity
+        self._number += 1
+        self._recordings[self._number] = over
+        self.tell(Record(self._number, str(path), key.hex(), bytes_max, free_bytes_min))
+        return self._number
 
     def leave(self, leg: HostedLeg) -> None:
         """Let go of a leg."""
@@ -249,10 +266,20 @@ class MediaHost:
                     if leg := self._legs.get(each.leg):
                         leg.figures = each
             case Measured(delays=delays, losses=losses):
-                if self._ear is not None:
-                    self._ear.hear(delays)
-                    for loss in losses:
-                        self._ear.hear_loss(loss.way, loss.expected, loss.lost)
+                self._tell_ear(delays, losses)
+            case RecordingOver(recording=number, reason=reason):
+                if over := self._recordings.pop(number, None):
+                    _tell_over(over, reason)
+
+    def _tell_ear(self, delays: tuple[DelaySample, ...], losses: tuple[Loss, ...]) -> None:
+        if self._ear is None:
+            return
+        try:
+            self._ear.hear(delays)
+            for loss in losses:
+                self._ear.hear_loss(loss.way, loss.expected, loss.lost)
+        except Exception as exc:  # noqa: BLE001 - what a call tells of the link must not end it
+            _log.error("media.ear_failed", error=type(exc).__name__)
 
     def _change(self, leg: HostedLeg, state: str) -> None:
         if leg.state != state:
@@ -260,9 +287,15 @@ class MediaHost:
             if state == "over":
                 self._legs.pop(leg.number, None)
                 _settle(leg)
-            leg.changed()
+            try:
+                leg.changed()
+            except Exception as exc:  # noqa: BLE001 - one room's fault is neither the process's nor another room's
+                _log.error("media.room_failed", error=type(exc).__name__)
 
     def _lose_legs(self) -> None:
+        recordings, self._recordings = self._recordings, {}
+        for over in recordings.values():
+            _tell_over(over, "died")
         for leg in tuple(self._legs.values()):
             self._change(leg, "over")
 
@@ -280,6 +313,13 @@ class MediaHost:
             with suppress(ProcessLookupError):
                 insist()
         await process.wait()
+
+
+def _tell_over(over: Callable[[str], None], reason: str) -> None:
+    try:
+        over(reason)
+    except Exception as exc:  # noqa: BLE001 - one room's fault is neither the process's nor another room's
+        _log.error("media.room_failed", error=type(exc).__name__)
 
 
 def _settle(leg: HostedLeg) -> None:

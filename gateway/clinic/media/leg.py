@@ -8,8 +8,8 @@ Reports keep the source's pair of clocks, so that lips and voice stay together (
 from collections.abc import Callable, Sequence
 from typing import assert_never
 
-from gateway.backhaul.sensing.samples import Way
-from gateway.clinic.media.control import LegFigures
+from gateway.backhaul.sensing.samples import DelaySample, Sees, Way
+from gateway.clinic.media.control import Ear, LegFigures
 from gateway.clinic.media.forwarding import Wire
 from gateway.clinic.media.history import RESEND_RATIO
 from gateway.clinic.media.instrument import Instrument
@@ -27,7 +27,7 @@ from gateway.clinic.media.rtcp import (
 from gateway.clinic.media.rtx import Rtx
 from gateway.clinic.media.sdp import Media, Offer, ssrc_of
 from gateway.clinic.media.slot import Slot
-from gateway.clinic.media.source import CLOCK_RATES, Ear, Source
+from gateway.clinic.media.source import CLOCK_RATES, Source
 from gateway.clinic.media.streams import Allowance
 from gateway.clock import Clock
 
@@ -35,6 +35,10 @@ REMB_PAUSE_S = 0.45  # a cap that is lost comes again; a change goes at once
 REPORT_PAUSE_S = 1.0
 ESTIMATE_S = 5.0  # browsers repeat theirs each second
 SILENCE_S = 1.0  # a browser that sends its voice is heard 17 times a second or more
+HEARD_PER_S_MAX = 10  # reports of a browser that tell of the link; it sends one a second of each stream
+CHECK_BITS = 1_100  # of a check, or its answer, with its headers
+CHECKS_RATIO = 0.02  # of what the direction carries may be checks,
+ASK_PAUSE_S_MIN, ASK_PAUSE_S_MAX = 0.1, 0.5  # as often as that tells a queue from a frame, and at least so often
 ROUND_TRIP_WEIGHT = 0.25  # of the newest: one comes each second or so
 
 
@@ -64,6 +68,8 @@ class Leg:
             offer, codec=codec, with_red=with_red, ssrc=self._ssrc, instrument=self._instrument, ear=ear
         )
         self.wire = open_wire(take_rtp=self.source.take_rtp, take_feedback=self._take_feedback)
+        if ear is not None:
+            self.wire.tell_round_trips(self._take_round_trip)
         self.source.connect(self.wire)
         self._slots = [
             self._slot(index, *offer.pair(index), codec=codec, with_red=with_red, sequence=first_sequence)
@@ -78,6 +84,8 @@ class Leg:
         self._lost: dict[int, float] = {}
         self._round_trip_s: float | None = None
         self._was_silent = False
+        self._heard = Allowance(HEARD_PER_S_MAX, burst_s=1.0)
+        self._asked_s, self._sent_bps = float("-inf"), 0
 
     def feed(self, slots: "Sequence[tuple[Leg | None, Leg | None]]") -> None:
         """From now on its slots carry these: whose voice and whose picture, or nobody's."""
@@ -89,9 +97,24 @@ class Leg:
     def cap(self, picture_bps: int, sent_bps: int) -> None:
         """Let the browser's picture take `picture_bps`, and resends a part of all that is sent to it."""
         self._resends.rate = sent_bps * RESEND_RATIO / 8
+        self._sent_bps = sent_bps
+        self.source.cap(picture_bps)
         if picture_bps != self._remb_bps:
             self._remb_bps = picture_bps
             self._send_remb(self._clock.now_s())
+
+    def record(self, note: Callable[[bytes, float], None] | None) -> None:
+        """From now on each packet that comes is noted first, and a keyframe is asked for; with None, none is."""
+        take = self.source.take_rtp
+
+        def both(packet: bytes, now_s: float) -> None:
+            if note is not None:
+                note(packet, now_s)
+            take(packet, now_s)
+
+        self.wire.hand_to(both if note is not None else take)
+        if note is not None:
+            self.source.want_keyframe(self._clock.now_s(), at_once=True)
 
     def beat(self) -> None:
         """Send what is due: the cap, reports, and requests that had to wait."""
@@ -104,6 +127,9 @@ class Leg:
             receptions = self.source.receptions(now_s)
             if receptions:
                 self.wire.send_rtcp(write_receiver_report(self._ssrc, receptions))
+        if self._ear is not None and now_s - self._asked_s >= self._ask_pause_s():
+            self._asked_s = now_s
+            self.wire.ask(now_s)
         is_silent = now_s - self.wire.heard_s > SILENCE_S
         for slot in self._slots:
             if self._was_silent and not is_silent:
@@ -196,7 +222,7 @@ class Leg:
             found_s = round_trip.delay_s
             self._round_trip_s = found_s if before_s is None else before_s + (found_s - before_s) * ROUND_TRIP_WEIGHT
             self.source.round_trip_s = self._round_trip_s
-        if self._ear is None:
+        if self._ear is None or not self._heard.take(1, now_s):
             return
         if round_trip is not None:
             self._ear.hear((round_trip,))
@@ -204,6 +230,16 @@ class Leg:
             loss = self._instrument.lost_up(report.ssrc, report.highest_sequence, report.packets_lost)
             if loss is not None:
                 self._ear.hear_loss(Way.UP, *loss)
+
+    def _ask_pause_s(self) -> float:
+        if not self.wire.is_open:
+            return ASK_PAUSE_S_MIN  # nothing crosses yet: what is heard now is the empty link
+        return min(max(CHECK_BITS / (CHECKS_RATIO * max(self._sent_bps, 1)), ASK_PAUSE_S_MIN), ASK_PAUSE_S_MAX)
+
+    def _take_round_trip(self, round_trip_s: float, now_s: float) -> None:
+        """Tell what a check shows of the way there and back: reports come too seldom to tell a queue from a frame."""
+        if self._ear is not None:
+            self._ear.hear((DelaySample(now_s, round_trip_s, f"call:{self._number}:check", Sees.BOTH),))
 
     def _fraction_lost(self) -> float:
         """Return the losses of the picture that suffers most, or of the voices where none is shown."""

@@ -19,6 +19,8 @@ OVERDUE_RTT = 1.5
 OVERDUE_S_MIN = 0.03  # a browser sends what it is asked for in the next turn of its pacer
 OVERDUE_S_MAX = 0.5
 KEYFRAME_PAUSE_S = 0.5
+KEYFRAME_PAUSE_S_MAX = 3.0
+KEYFRAME_BITS = 60_000  # of 320×240, with what is resent of it (2026-11)
 KEYFRAME_PAUSE_S_MIN = 0.1  # even for those who have nothing to show yet
 
 
@@ -81,6 +83,11 @@ class KeyframeRequests:
         self._wanted = self._hurry = False
         self._asked_s = float("-inf")
         self._is_coming = False
+        self._pause_s = KEYFRAME_PAUSE_S
+
+    def hold_to(self, picture_bps: int) -> None:
+        """Wait from now on as long as a keyframe takes at this rate: another one behind it only makes both late."""
+        self._pause_s = min(max(KEYFRAME_BITS / max(picture_bps, 1), KEYFRAME_PAUSE_S), KEYFRAME_PAUSE_S_MAX)
 
     def want(self, *, at_once: bool = False) -> None:
         """Somebody needs a keyframe; `at_once`: somebody who has nothing to show yet."""
@@ -94,7 +101,7 @@ class KeyframeRequests:
     def due(self, now_s: float) -> bool:
         """Whether to ask the source now; it then counts as asked."""
         in_hurry = self._hurry and not self._is_coming
-        if not self._wanted or now_s - self._asked_s < (KEYFRAME_PAUSE_S_MIN if in_hurry else KEYFRAME_PAUSE_S):
+        if not self._wanted or now_s - self._asked_s < (KEYFRAME_PAUSE_S_MIN if in_hurry else self._pause_s):
             return False
         self._wanted = self._hurry = False
         self._is_coming = True

@@ -6,7 +6,7 @@ the leg whose task or datagram it came from: the libraries' tasks bear their leg
 
 import asyncio
 import secrets
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -31,12 +31,23 @@ from gateway.clinic.media.control import (
     Measured,
     Open,
     Opened,
+    Record,
+    RecordLeg,
     Refused,
     Slot,
+    StopRecording,
 )
-from gateway.clinic.media.forwarding import Wire, add_candidates, gather_ipv4_only, gathered, open_connection
+from gateway.clinic.media.forwarding import (
+    Wire,
+    add_candidates,
+    gather_ipv4_only,
+    gathered,
+    open_connection,
+    take_handshakes_alone,
+)
 from gateway.clinic.media.leg import Leg
 from gateway.clinic.media.lines import COMMANDS, Lines, read, write
+from gateway.clinic.media.recording import Recorders
 from gateway.clinic.media.sdp import CANDIDATES_MAX, read_offer, usable_candidates, write_offer
 from gateway.clock import Clock
 from gateway.errors import BadRequest
@@ -48,7 +59,7 @@ BEAT_S = 0.05  # what was asked for again is asked for once more with the next p
 REST_S = 0.25  # between two beats without a leg
 BEATS_A_MEASURED = 2
 BEATS_A_FIGURES = 5
-DELAYS_MAX = 2_000  # of one `Measured`: 50 a second of 40 legs for a second
+DELAYS_MAX, LOSSES_MAX = 1_000, 500  # of one `Measured`: a line (`LINE_BYTES_MAX`) holds them all
 UNSENT_BYTES_MAX = 1_048_576  # events that the box does not take; figures beyond are left out
 READ_BYTES = 65_536
 
@@ -74,7 +85,7 @@ class Gathered:
 
     def hear_loss(self, way: Way, expected: int, lost: int) -> None:
         """Take how many packets were due one way, and how many of them never came."""
-        if len(self._losses) < DELAYS_MAX:
+        if len(self._losses) < LOSSES_MAX:
             self._losses.append(Loss(way, expected, lost))
 
     def take(self) -> Measured | None:
@@ -107,6 +118,7 @@ class MediaProcess:
         self._writer = writer
         self._held: dict[int, _Held] = {}
         self._gathered = Gathered()
+        self._recorders = Recorders(clock.now_s, self._say)
         self._tasks: asyncio.TaskGroup | None = None
 
     async def run(self) -> None:
@@ -121,8 +133,11 @@ class MediaProcess:
                 await self._listen()
             finally:
                 beat.cancel()
-                for number in tuple(self._held):
-                    self._let_go(number)
+                self._recorders.stop()
+                for held in tuple(self._held.values()):
+                    if held.task is not None:
+                        held.task.cancel()
+                    self._let_go(held.number)
 
     async def _listen(self) -> None:
         lines = Lines()
@@ -137,7 +152,7 @@ class MediaProcess:
         except ValueError:
             _log.error("media.command_unknown")
         else:
-            self._do(command)
+            self._apart(partial(self._do, command))
 
     def _do(self, command: Command) -> None:
         match command:
@@ -152,6 +167,13 @@ class MediaProcess:
                     self._guarded(held, lambda held: held.leg and held.leg.cap(picture_bps, sent_bps))
             case Close(leg=number):
                 self._let_go(number)
+            case Record():
+                self._recorders.begin(command)
+            case RecordLeg(leg=number):
+                if held := self._held.get(number):
+                    self._guarded(held, partial(self._record, command))
+            case StopRecording():
+                self._recorders.end(command)
             case _:
                 assert_never(command)
 
@@ -184,9 +206,10 @@ class MediaProcess:
         held.connection = connection
         await connection.setRemoteDescription(RTCSessionDescription(write_offer(offer), "offer"))
         gather_ipv4_only(transceiver)
+        take_handshakes_alone(transceiver)
         if command.direct:
             usable = usable_candidates(offer, near=command.near)
-            await add_candidates(connection, offer.of("audio").mid, usable)
+            await add_candidates(connection, offer.transport_mid, usable)
         connection.on("connectionstatechange", partial(self._follow, held))
         answer = await connection.createAnswer()
         await connection.setLocalDescription(answer)
@@ -223,6 +246,10 @@ class MediaProcess:
         else:
             self._say(Changed(held.number, state))
 
+    def _record(self, command: RecordLeg, held: _Held) -> None:
+        if held.leg is not None:
+            self._recorders.follow(command, held.leg)
+
     def _feed_all(self) -> None:
         for held in tuple(self._held.values()):
             self._guarded(held, self._feed)
@@ -240,6 +267,7 @@ class MediaProcess:
         while True:
             await asyncio.sleep(BEAT_S if self._held else REST_S)
             beats += 1
+            self._apart(self._recorders.beat)
             for held in tuple(self._held.values()):
                 self._guarded(held, lambda held: held.leg and held.leg.beat())
             if beats % BEATS_A_MEASURED == 0 and (measured := self._gathered.take()):
@@ -263,6 +291,13 @@ class MediaProcess:
             act(held)
         except Exception as exc:  # noqa: BLE001 - a fault is of one leg
             self._fail(held.number, exc)
+
+    def _apart(self, act: Callable[[], None]) -> None:
+        """Do something that is of no leg, and must end none."""
+        try:
+            act()
+        except Exception as exc:  # noqa: BLE001 - the calls go on
+            _log.error("media.fault", error=type(exc).__name__)
 
     def _fail(self, number: int, exc: BaseException | None) -> None:
         _log.error("media.leg_failed", error=type(exc).__name__)
@@ -293,21 +328,24 @@ class MediaProcess:
         held = self._held.pop(number, None)
         if held is None:
             return
-        if held.task is not None:
-            held.task.cancel()
         if held.leg is not None:
             self._guarded(held, lambda held: held.leg and held.leg.leave())
         self._start(self._close(held), f"close {number}")
         self._feed_all()
 
     async def _close(self, held: _Held) -> None:
-        """Close a connection, and its sockets where it takes too long (a TURN server that is gone: 30 s)."""
+        """Close a connection, and its sockets where it takes too long (a TURN server that is gone: 30 s).
+
+        One that is being opened is opened first: aioice forgets the relay it has asked for when it is stopped there.
+        """
+        if held.task is not None:
+            await asyncio.wait((held.task,))
         if held.connection is None:
             return
         closing = self._start(_closed(held.connection), f"closing {held.number}")
         _, slow = await asyncio.wait((closing,), timeout=CLOSE_S)
-        if slow and held.leg is not None:
-            held.leg.wire.abort()
+        if slow:
+            self._guarded(held, lambda held: held.leg and held.leg.wire.abort())
 
     def _start(self, journey: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         if self._tasks is None:

@@ -1,7 +1,8 @@
 """What a browser may say in an offer, and what the box answers: text in, text out. Pure.
 
 An offer is read once, line by line, within limits: one to three pairs of a voice and a picture over one transport. The
-first pair carries what the browser sends, too; in the others it sees and hears the others of its room. The library
+first pair carries what the browser sends, too; in the others it sees and hears the others of its room. A camera's only
+pair may stand the other way round, or be a picture alone. The library
 behind is told of one voice alone, in our own words, and of its answer only the transport is taken: it never parses a
 stranger's text, and nothing is negotiated that the box would not serve: no transport-cc (negotiated and unanswered it
 starves the picture: 325 to 30 kb/s in 12 s, 2026-11), no data channel, no candidate that was not looked at.
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 from gateway.clinic.allocation import Voice
-from gateway.clinic.media.codecs import PICTURE_CODECS, RED, RTPMAPS, RTX, Coding, Formats
+from gateway.clinic.media.codecs import DYNAMIC, PICTURE_CODECS, RED, RTPMAPS, RTX, Coding, Formats
 from gateway.clinic.media.control import SLOTS_MAX
 from gateway.clinic.media.sdp_text import Section, matching, parts_of, refusal
 from gateway.errors import N_
@@ -38,6 +39,9 @@ _SETUPS = ("actpass", "active", "passive")
 _DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
 _ANSWERS = {"sendrecv": "sendrecv", "sendonly": "recvonly", "recvonly": "sendonly", "inactive": "inactive"}
 _INSIDE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")))
+_SPECIAL = tuple(  # special-purpose though they are routed (RFC 6890, RFC 7526, RFC 7534, RFC 7535, RFC 7450)
+    map(IPv4Network, ("192.0.0.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24", "192.175.48.0/24"))
+)
 _PORTS = range(1_024, 65_536)  # no browser gathers a system port; no reason to send to one
 _CANDIDATE_KINDS = frozenset(("host", "srflx", "relay"))
 _OUR_SSRCS = 0x5441_4D00  # every connection has keys of its own, so its streams may have the same numbers
@@ -46,7 +50,7 @@ _SSRC_OF = {"audio": 1, "video": 2, "rtx": 3}
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """One voice or one picture as a browser offers it; an id or a type of 0 was not offered."""
+    """One voice or one picture as a browser offers it; an id or a type of 0 was not offered, nor all without a mid."""
 
     kind: str
     mid: str
@@ -68,6 +72,11 @@ class Media:
         raise _no_codec()
 
     @property
+    def is_sent(self) -> bool:
+        """Whether the browser sends it."""
+        return self.direction in {"sendrecv", "sendonly"}
+
+    @property
     def is_received(self) -> bool:
         """Whether the browser takes what we send."""
         return self.direction in {"sendrecv", "recvonly"}
@@ -78,6 +87,7 @@ class Offer:
     """A browser's offer, checked."""
 
     media: tuple[Media, ...]
+    """In pairs, the voice first."""
     ufrag: str
     password: str
     fingerprints: tuple[str, ...]
@@ -85,10 +95,17 @@ class Offer:
     candidates: tuple[str, ...]
     allows_mixed: bool
     """Whether both forms of header extensions may come in one stream (RFC 8285 §6)."""
+    lines: tuple[Media, ...]
+    """What was offered, in its own order: an answer keeps it (RFC 8829 §5.3.1)."""
 
     def of(self, kind: str) -> Media:
         """Return the browser's own voice ("audio") or picture ("video")."""
         return self.media[0 if kind == "audio" else 1]
+
+    @property
+    def transport_mid(self) -> str:
+        """The part whose transport carries all of them (RFC 8843 §7.2)."""
+        return self.lines[0].mid
 
     def pair(self, slot: int) -> tuple[Media, Media]:
         """Return a slot's voice and picture."""
@@ -128,14 +145,13 @@ def read_offer(text: str) -> Offer:
     """
     head, *parts = parts_of(text)
     session = Section(head)
-    if not 2 <= len(parts) <= 2 * SLOTS_MAX:
+    if not 1 <= len(parts) <= 2 * SLOTS_MAX:
         raise refusal(N_("A call has one voice and one picture."))
     sections = [(line, Section(lines)) for line, *lines in parts]
-    media = tuple(_media(line, section) for line, section in sections)
-    if [each.kind for each in media] != ["audio", "video"] * (len(media) // 2):
-        raise refusal(N_("A call has one voice and one picture."))
-    _check_bundle(session, media)
-    _check_types(media)
+    lines = tuple(_media(line, section) for line, section in sections)
+    media = _in_pairs(lines)
+    _check_bundle(session, lines)
+    _check_types(lines)
     first = sections[0][1]  # with BUNDLE the first one's transport carries all (RFC 8843 §7.2)
     offer = Offer(
         media=media,
@@ -145,6 +161,7 @@ def read_offer(text: str) -> Offer:
         setup=_one_of(_SETUPS, first.first("setup", session)),
         candidates=tuple(value for _, section in sections for value in section.all("candidate")),
         allows_mixed=bool(session.all("extmap-allow-mixed")),
+        lines=lines,
     )
     if not offer.codecs:
         raise _no_codec()
@@ -153,12 +170,12 @@ def read_offer(text: str) -> Offer:
 
 def write_offer(offer: Offer) -> str:
     """Return the offer in our own words, as one voice without candidates: all that the library needs to connect."""
-    voice = offer.of("audio")
-    opus = voice.coding("opus").payload_type
+    mid = offer.transport_mid
+    opus = offer.of("audio").coding("opus").payload_type
     lines = [
-        *("v=0", "o=- 1 1 IN IP4 0.0.0.0", "s=-", "t=0 0", f"a=group:BUNDLE {voice.mid}"),
+        *("v=0", "o=- 1 1 IN IP4 0.0.0.0", "s=-", "t=0 0", f"a=group:BUNDLE {mid}"),
         f"m=audio 9 UDP/TLS/RTP/SAVPF {opus}",
-        *("c=IN IP4 0.0.0.0", f"a=mid:{voice.mid}", "a=sendrecv", "a=rtcp-mux"),
+        *("c=IN IP4 0.0.0.0", f"a=mid:{mid}", "a=sendrecv", "a=rtcp-mux"),
         f"a=rtpmap:{opus} {RTPMAPS['opus']}",
         f"a=ice-ufrag:{offer.ufrag}",
         f"a=ice-pwd:{offer.password}",
@@ -182,6 +199,8 @@ def write_answer(
 ) -> str:
     """Return an answer with our addresses, Opus as the link needs it, and where the picture's encoder begins.
 
+    `with_red` takes voices that are sent twice, and a `voice` that is `red` asks for one.
+
     `text` is the answer the library made to `write_offer(offer)`: of it only the transport is taken. A voice that is
     `stamped` as pictures are shows how the link queues. It costs 8 B a packet, and once some 3 KB: Chromium then pads a
     voice without a picture to try the way out (2026-11).
@@ -190,16 +209,17 @@ def write_answer(
     """
     transport = _transport_lines(text)
     candidates = [*_candidate_lines(addresses, relayed), "a=end-of-candidates"]
-    mids = " ".join(each.mid for each in offer.media)
+    mids = " ".join(each.mid for each in offer.lines)
     lines = ["v=0", "o=- 1 1 IN IP4 0.0.0.0", "s=-", "t=0 0", f"a=group:BUNDLE {mids}", "a=msid-semantic:WMS *"]
     if offer.allows_mixed:
         lines.append("a=extmap-allow-mixed")
-    for slot in range(offer.slots):
-        sound, picture = offer.pair(slot)
-        lines += _voice_lines(sound, slot, voice, with_red=with_red, stamped=stamped and slot == 0)
-        lines += candidates if slot == 0 else []
-        lines += transport
-        lines += _picture_lines(picture, slot, picture.coding(codec), connect_bps)
+    for index, each in enumerate(offer.lines):
+        slot = index // 2
+        if each.kind == "audio":
+            lines += _voice_lines(each, slot, voice, with_red=with_red, stamped=stamped and slot == 0)
+        else:
+            lines += _picture_lines(each, slot, each.coding(codec), connect_bps)
+        lines += candidates if index == 0 else []
         lines += transport
     return "\r\n".join(lines) + "\r\n"
 
@@ -239,6 +259,27 @@ def _media(line: str, section: Section) -> Media:
         audio_level_id=_extension_id(section, AUDIO_LEVEL) if kind == "audio" else 0,
         descriptor_id=_extension_id(section, DESCRIPTOR) if kind == "video" else 0,
     )
+
+
+def _in_pairs(lines: tuple[Media, ...]) -> tuple[Media, ...]:
+    """Return pairs of a voice and a picture; a voice that was not offered is one that nothing is sent of.
+
+    Raises: BadRequest.
+    """
+    kinds = [each.kind for each in lines]
+    if kinds == ["video"]:
+        return _no_voice(lines[0]), lines[0]
+    if kinds == ["video", "audio"]:
+        return lines[1], lines[0]
+    if kinds != ["audio", "video"] * (len(kinds) // 2):
+        raise refusal(N_("A call has one voice and one picture."))
+    return lines
+
+
+def _no_voice(picture: Media) -> Media:
+    taken = {each for coding in picture.codings for each in (coding.payload_type, coding.rtx_type)}
+    free = next(each for each in DYNAMIC if each not in taken)
+    return Media("audio", "", "inactive", (Coding("opus", free, 0, (), ""),), 0, 0, 0, 0)
 
 
 def _extension_id(section: Section, uri: str) -> int:
@@ -292,7 +333,7 @@ def _candidate(text: str, *, near: bool) -> Candidate | None:
         address = IPv4Address(host)
     except ValueError:
         return None
-    public = address.is_global and not address.is_multicast
+    public = address.is_global and not address.is_multicast and not any(address in each for each in _SPECIAL)
     if public or (near and any(address in network for network in _INSIDE)):
         return Candidate(host, int(port), int(priority), kind)
     return None
@@ -313,7 +354,8 @@ def _voice_lines(media: Media, slot: int, voice: Voice, *, with_red: bool, stamp
     opus = media.coding("opus").payload_type
     red = media.red_type if with_red else 0
     packet_ms = round(voice.packet_s * 1_000)
-    lines = _head_lines(media, slot, [*((red,) if red else ()), opus])  # the first is what the browser sends
+    types = (red, opus) if voice.red else (opus, red)  # the first is what the browser sends
+    lines = _head_lines(media, slot, [each for each in types if each])
     if red:
         lines += [f"a=rtpmap:{red} {RED}", f"a=fmtp:{red} {opus}/{opus}"]
     lines += [

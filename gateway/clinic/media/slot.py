@@ -15,6 +15,7 @@ from gateway.clinic.media.streams import Allowance, Incoming
 
 OLD_PICTURE_S = 2.0  # it goes on for so long after it was turned away from
 NACKED_MAX = 128  # of one request; more than a second of picture
+ASKS_PER_S_MAX = 0.5  # keyframes one browser asks for: each costs all who watch; saved up for four
 
 
 class Slot:
@@ -47,6 +48,7 @@ class Slot:
         self._next: Source | None = None  # whose keyframe is waited for
         self._turned_s = float("-inf")
         self._hurries = False
+        self._asks = Allowance(ASKS_PER_S_MAX, burst_s=4 / ASKS_PER_S_MAX)
         self._untold: dict[Outgoing, Incoming] = {}  # streams that follow another source, not yet reported
         self.forwarded = self.resent = 0
 
@@ -124,7 +126,7 @@ class Slot:
 
     def want_keyframe(self, now_s: float) -> None:
         """The browser cannot go on with the picture it is shown."""
-        if self._picture_from is not None:
+        if self._picture_from is not None and self._asks.take(1, now_s):
             self._picture_from.want_keyframe(now_s)
 
     def beat(self, now_s: float, round_trip_s: float) -> None:
@@ -143,6 +145,14 @@ class Slot:
         """Tell the browser the source's clocks."""
         for copy in (self.voice, self.picture):
             self._report(copy, stream, now_s)
+
+    def skip(self) -> None:
+        """Go on with the picture at a keyframe."""
+        self.picture.let_go()
+
+    def broke(self, exc: Exception) -> None:
+        """Be over, and alone."""
+        self._wire.broke(exc)
 
     def lose(self, source: Source) -> None:
         """Nothing more comes from there."""

@@ -2,12 +2,15 @@
 
 Nothing waits here: a packet is counted, looked at, and handed on in the same call. What is missing of a picture is
 asked for again by the box, so that the browsers that watch find it repaired; of a voice nothing is: it would be late.
+
+A cap holds for a browser that does not obey it, too: what is far above is not handed on, and the picture goes on at a
+keyframe. What raises where a packet is handed to ends there.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Protocol
 
-from gateway.backhaul.sensing.samples import DelaySample, Way
+from gateway.clinic.media.control import Ear
 from gateway.clinic.media.headers import HEADER, MARKER, PADDED, element, payload_of, payload_start
 from gateway.clinic.media.instrument import Instrument
 from gateway.clinic.media.missing import KeyframeRequests, Missing
@@ -21,21 +24,12 @@ from gateway.clinic.media.streams import Allowance, Incoming, Reception, SenderT
 
 CLOCK_RATES = {"audio": 48_000, "video": 90_000}  # RFC 7587 §4.1, RFC 7741 §4.1
 PICTURE_S = 2.0  # a picture of which nothing came for so long is none
+OVER_CAP = 2  # Chromium's encoder is 1.4 times above a cap that fell, for some seconds (2026-11)
+OVER_CAP_BYTES = 131_072  # and ahead of it by a keyframe of a shared screen
+VOICE_BYTES_PER_S_MAX = 32_768  # of payload; Opus of a studio has 20,000
 REPORTS_PER_S_MAX = 20  # each is handed on to everybody who listens
 
 _VOICE, _RED, _PICTURE, _AGAIN = range(4)
-
-
-class Ear(Protocol):
-    """Who wants to know what a call tells of the link."""
-
-    def hear(self, samples: Iterable[DelaySample]) -> None:
-        """Take delays."""
-        ...
-
-    def hear_loss(self, way: Way, expected: int, lost: int) -> None:
-        """Take how many packets were due one way, and how many of them never came."""
-        ...
 
 
 class Wire(Protocol):
@@ -60,6 +54,10 @@ class Wire(Protocol):
 
     def send_rtcp(self, compound: bytes) -> None:
         """Protect and send reports or requests."""
+        ...
+
+    def broke(self, exc: Exception) -> None:
+        """Be over: something of this browser's raised."""
         ...
 
 
@@ -89,8 +87,16 @@ class Listener(Protocol):
         """Tell the browser the source's clocks."""
         ...
 
+    def skip(self) -> None:
+        """Take note that some of the picture was left out: it goes on at a keyframe."""
+        ...
+
     def lose(self, source: "Source") -> None:
         """Take note that nothing more comes from there."""
+        ...
+
+    def broke(self, exc: Exception) -> None:
+        """Be over: what it was handed raised."""
         ...
 
 
@@ -123,12 +129,21 @@ class Source:
         self._time = SenderTime()
         self._reports = Allowance(REPORTS_PER_S_MAX, burst_s=0.5)
         self._picture_s = float("-inf")
+        self._capped: Allowance | None = None  # until a cap is known
+        self._voice_bytes = Allowance(VOICE_BYTES_PER_S_MAX, burst_s=1.0)
         self.voice = Incoming(CLOCK_RATES["audio"])
         self.picture = Incoming(CLOCK_RATES["video"])
         self.voice_to: tuple[Listener, ...] = ()
         self.picture_to: tuple[Listener, ...] = ()
         self.keyframe_requests = 0
         self.round_trip_s = 0.1  # until it is known
+
+    def cap(self, picture_bps: int) -> None:
+        """From now on its picture may take so much."""
+        if self._capped is None:
+            self._capped = Allowance(0, burst_s=0)
+        self._capped.hold_to(picture_bps * OVER_CAP / 8, OVER_CAP_BYTES)
+        self._keyframes.hold_to(picture_bps)
 
     def connect(self, wire: Wire) -> None:
         """From now on what is asked of the browser goes this way."""
@@ -178,7 +193,10 @@ class Source:
                 stream.reported(report.ntp, now_s)
                 stream.tie(self._time.ours(report.ntp, now_s), report.timestamp, now_s)
                 for each in listeners:
-                    each.source_reported(stream, now_s)
+                    try:
+                        each.source_reported(stream, now_s)
+                    except Exception as exc:  # noqa: BLE001 - whatever it is, it is not this browser's
+                        each.broke(exc)
 
     def receptions(self, now_s: float) -> list[Reception]:
         """Return how its streams arrived since the last time."""
@@ -222,12 +240,19 @@ class Source:
             sample = self._instrument.arrived(packet, at, "video", timestamp, now_s)
             if sample is not None:
                 self._ear.hear((sample,))
+        if self._capped is not None and not self._capped.take(len(payload), now_s):
+            for each in self.picture_to:
+                each.skip()
+            return
         descriptor = b""
         if self._descriptor_id:
             from_, length = element(packet, at, self._descriptor_id)
             descriptor = packet[from_ : from_ + length]
         for each in self.picture_to:
-            each.take_picture(self, number, marker, timestamp, payload, descriptor, now_s)
+            try:
+                each.take_picture(self, number, marker, timestamp, payload, descriptor, now_s)
+            except Exception as exc:  # noqa: BLE001 - whatever it is, it is not this browser's
+                each.broke(exc)
 
     def _take_voice(
         self,
@@ -242,7 +267,7 @@ class Source:
         is_red: bool,
     ) -> None:
         voice = primary_of(payload, self._opus_type) if is_red else payload
-        if voice is None:
+        if voice is None or not self._voice_bytes.take(len(payload), now_s):
             return
         level_at, length = element(packet, at, self._level_id)
         if length:
@@ -254,7 +279,10 @@ class Source:
             if sample is not None:
                 self._ear.hear((sample,))
         for each in self.voice_to:
-            each.take_voice(self, number, marker, timestamp, voice, payload if is_red else b"", now_s)
+            try:
+                each.take_voice(self, number, marker, timestamp, voice, payload if is_red else b"", now_s)
+            except Exception as exc:  # noqa: BLE001 - whatever it is, it is not this browser's
+                each.broke(exc)
 
     def _ask_again(self, now_s: float) -> None:
         source = self.picture.ssrc

@@ -187,6 +187,11 @@ class Allowance:
         self._saved = 0.0
         self._filled_s: float | None = None
 
+    def hold_to(self, rate: float, burst: float) -> None:
+        """From now on so much a second, and `burst` at once."""
+        self.rate = rate
+        self._burst_s = burst / max(rate, 1.0)
+
     def take(self, amount: float, now_s: float) -> bool:
         """Whether `amount` may go now; it then counts."""
         burst = self.rate * self._burst_s

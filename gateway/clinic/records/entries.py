@@ -182,6 +182,16 @@ class Quality(_Fields):
     cause: Word = ""
 
 
+class Recording(_Fields):
+    """What was recorded of the call; written by the box. Its bytes go to the receiving side under their hash."""
+
+    sha256: Sha256
+    media_type: Word
+    size_bytes: Annotated[int, Field(ge=0)]
+    began_s: float
+    ended_s: float
+
+
 KINDS: Mapping[str, type[_Fields]] = {
     "patient": Patient,
     "reason": Reason,
@@ -199,6 +209,7 @@ KINDS: Mapping[str, type[_Fields]] = {
     "follow-up": FollowUp,
     "summary": Summary,
     "quality": Quality,
+    "recording": Recording,
 }
 
 
@@ -214,13 +225,13 @@ class Writer(StrEnum):
 
 
 MAY_WRITE: Mapping[Writer, frozenset[str]] = {
-    Writer.NURSE: frozenset(KINDS) - {"quality", "answer"},
+    Writer.NURSE: frozenset(KINDS) - {"quality", "recording", "answer"},
     Writer.DOCTOR: frozenset(
         {"vitals", "photo", "mark", "chat", "note", "answer", "prescription", "follow-up", "summary"}
     ),
     Writer.INTERPRETER: frozenset({"chat"}),
     Writer.GUEST: frozenset({"chat"}),
-    Writer.BOX: frozenset({"quality"}),
+    Writer.BOX: frozenset({"quality", "recording"}),
     Writer.FAR: frozenset({"answer", "prescription", "follow-up", "summary"}),
 }
 

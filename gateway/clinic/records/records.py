@@ -12,13 +12,14 @@ from pathlib import Path
 
 import structlog
 
-from gateway.clinic.records import filing, handing
+from gateway.clinic.records import filing, handing, recorded
 from gateway.clinic.records.blobs import PIECE_BYTES, read_whole
 from gateway.clinic.records.book import Moment, RecordBook
 from gateway.clinic.records.entries import check
 from gateway.clinic.records.following import Followers
 from gateway.clinic.records.letting_go import let_go
 from gateway.clinic.records.locks import Locks
+from gateway.clinic.records.recorded import RecordedStanding
 from gateway.clinic.records.sealed_record import SealedRecord, take_out
 from gateway.clinic.records.states import Stage
 from gateway.clinic.records.views import (
@@ -236,6 +237,19 @@ class Records:
         Raises: NotFound.
         """
         return await self._thread.ask(partial(take_out, record=record, by=by, at=self._now()), writes=False)
+
+    async def begin_recording(self, record: str, name: str, key: bytes, *, by: Actor) -> bytes:
+        """Return the head of a recording's file, with its key under the record's.
+
+        Raises: NotFound, NoCapacity; Conflict where the patient has not agreed.
+        """
+        work = partial(recorded.begin, record=record, name=name, key=key, by=by, at=self._now())
+        return await self._thread.ask(work, is_new=True)
+
+    async def recording(self, head: bytes, name: str, *, by: Actor | None) -> RecordedStanding | None:
+        """Return how a recording stands; None where its record has left. Nobody is named when the box itself looks."""
+        work = partial(recorded.look, head=head, name=name, by=by, at=self._now())
+        return await self._thread.ask(work, writes=False)
 
     def watch(self) -> AsyncIterator[tuple[str, Entry]]:
         """Return what yields entries of all records as they are kept, from now on.

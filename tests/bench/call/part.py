@@ -1,7 +1,7 @@
 """The call's benchmark: two real browsers, the box between them, an emulated link, and its peers in turn.
 
-python -m tests.bench call                        what a call gets and costs: a quarter of an hour
-python -m tests.bench call outages traces         some groups: 20 minutes, and two hours
+python -m tests.bench call                        rates, beside, three, cpu: 20 minutes
+python -m tests.bench call outages traces         some groups: 15 minutes, and 2 hours
 python -m tests.bench call rates seconds=15 only=250 size=320x240
 
 `seconds` is how long a run is watched, `trace_seconds` on a trace, `size` and `fps` are the cameras'; `only` names

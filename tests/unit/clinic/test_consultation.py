@@ -20,7 +20,7 @@ from gateway.clinic.media.host import MediaHost, MediaLimits
 from gateway.clinic.messages import FIGURES_PAUSE_S, Pinned, Switched
 from gateway.clinic.peer import DirectPath
 from gateway.clinic.pictures import PROOF_S
-from gateway.clinic.place import CONNECT_S, LEAD_S, LINGER_S, LOST_S
+from gateway.clinic.place import CONNECT_S, HEARD_S, LEAD_S, LINGER_S, LOST_S, STATES_AT_ONCE, STATES_PER_S_MAX
 from gateway.clinic.room import ClinicLimits, ClinicRoom
 from gateway.errors import BadRequest, GatewayError, NoCapacity
 from tests.clocks import HandClock
@@ -47,6 +47,7 @@ class Peer:
         self.number, self.offer, self.near, self.codec, self.changed = number, offer, near, codec, changed
         self.began_s = now_s
         self.slots = 3
+        self.speaks_red = True
         self.figures = LegFigures(number)
         self.fed: tuple[Slot, ...] = ()
         self.remb_bps = self.sent_bps = 0
@@ -713,7 +714,7 @@ async def test_a_still_goes_to_whom_the_picture_is_paused_for_and_not_too_often(
         table.room.show_still("nurse", nurse, image)
     table.room.show_still("doctor", doctor, "not asked for")
     table.room.show_still("nurse", Socket(), "of a stranger")
-    clock.pass_s(2)
+    clock.pass_s(5)
     table.room.show_still("nurse", nurse, "three")
     stills = [each for each in (*doctor.said, *nurse.said) if each["type"] == "still"]
     assert stills == [{"type": "still", "who": "nurse", "image": image} for image in ("one", "three")]
@@ -771,3 +772,128 @@ async def test_a_voice_is_doubled_where_its_packets_are_lost_and_red_is_spoken(t
         other.room.beat()
         assert ("renew" in nurse.types()) is doubles
         assert "renew" not in doctor.types()
+
+
+async def test_who_was_in_comes_back_after_an_attempt_that_failed_during_the_outage(table: Table) -> None:
+    await three(table)
+    table.backhaul.tell_capacity(Capacity(60_000, 60_000))
+    table.room.move()
+    socket, _ = await table.sit("doctor", Offer("again"), connect=False)
+    table.clock.pass_s(CONNECT_S + 1)
+    table.room.beat()
+    assert len(socket.refused) == 1
+    await table.sit("interpreter", Offer("again"))
+    await table.sit("doctor", Offer("once more"))
+
+
+async def test_who_is_answered_after_the_end_is_let_go_and_holds_nothing(table: Table) -> None:
+    late = Late(answered=asyncio.Event())
+    async with asyncio.TaskGroup() as tasks:
+        joining = [tasks.create_task(refusal(table, role, late)) for role in ("nurse", "doctor")]
+        await asyncio.sleep(0)
+        table.room.close("ended")
+        late.answered.set()
+    assert [type(each.result()) for each in joining] == [NoCapacity, NoCapacity]
+    assert table.gone == table.made
+    assert (table.room.people(), table.shares()) == (0, 0)
+
+
+async def refusal(table: Table, role: Role, offer: Offer) -> GatewayError | None:
+    try:
+        await table.room.join(role, Socket(), offer, far=role == "doctor")
+    except GatewayError as exc:
+        return exc
+    return None
+
+
+async def test_whoever_joins_while_another_page_with_their_link_leaves_sits_at_the_place(table: Table) -> None:
+    old, _ = await table.sit("nurse")
+    doctor, far = await table.sit("doctor")
+    late = Late(answered=asyncio.Event())
+    new = Socket()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(table.room.join("nurse", new, late))
+        await asyncio.sleep(0)
+        table.room.leave("nurse", old)
+        late.answered.set()
+    table.made[-1].connect()
+    assert table.room.people() == 2
+    assert far.hears() == {table.made[-1].number}
+    assert new.state()["others"] is True
+    assert doctor.state()["others"] is True
+
+
+async def test_no_more_than_four_are_in_when_five_come_at_once(table: Table) -> None:
+    late = Late(answered=asyncio.Event())
+    roles: tuple[Role, ...] = ("nurse", "doctor", "interpreter", "guest", "camera")
+    async with asyncio.TaskGroup() as tasks:
+        joining = [tasks.create_task(refusal(table, role, late)) for role in roles]
+        await asyncio.sleep(0)
+        late.answered.set()
+    assert [type(each.result()) for each in joining].count(NoCapacity) == 1
+    assert table.room.people() == 4
+    assert len(table.gone) == 1
+
+
+async def test_a_camera_beside_the_nurse_does_not_hide_that_the_doctor_is_not_heard(table: Table) -> None:
+    nurse, _ = await table.sit("nurse")
+    _, far = await table.sit("doctor")
+    await table.sit("camera", far=False)
+    far.silence_s = HEARD_S + 1
+    table.room.beat()
+    assert nurse.state()["heard"] is False
+    assert nurse.state()["quality"]["cause"] == "far-side"
+
+
+async def test_a_call_that_breaks_gives_back_its_share_and_its_connections(table: Table) -> None:
+    await table.sit("nurse")
+    await table.sit("doctor")
+    table.room.abandon()
+    assert table.gone == table.made
+    assert table.shares() == 0
+    assert table.room.is_empty
+
+
+async def test_what_one_changes_all_the_time_does_not_fill_the_others_sockets(table: Table) -> None:
+    nurse, _ = await table.sit("nurse")
+    doctor, _ = await table.sit("doctor")
+    before = doctor.types().count("state")
+    for index in range(200):
+        table.clock.pass_s(0.05)
+        table.room.switch("nurse", nurse, Switched(voice=index % 2 == 0))
+    assert doctor.types().count("state") - before <= STATES_AT_ONCE + 10 * STATES_PER_S_MAX
+    table.beats(1.0)
+    assert [each["voice"] for each in doctor.state()["people"] if each["who"] == "nurse"] == [False]
+
+
+async def test_the_places_of_nurse_and_doctor_are_kept_for_them(table: Table) -> None:
+    await table.sit("doctor")
+    await table.sit("guest", far=False)
+    await table.sit("interpreter")
+    with pytest.raises(NoCapacity):
+        await table.sit("camera", far=False)
+    await table.sit("nurse")
+    assert table.room.people() == 4
+
+
+async def test_one_who_keeps_changing_codecs_does_not_have_the_others_come_again_and_again(table: Table) -> None:
+    nurse, _ = await table.sit("nurse")
+    for index in range(20):
+        guest = Offer(codecs=("vp8",) if index % 2 == 0 else ("h264",))
+        error = await refusal(table, "guest", guest)
+        assert error is None or isinstance(error, NoCapacity)
+        if nurse.types()[-1] == "again":
+            await table.room.join("nurse", nurse, Offer("again"), far=False)
+        table.room.leave("guest", table.room._places["guest"].socket)
+    assert nurse.types().count("again") <= 3
+
+
+async def test_stills_come_no_faster_than_they_were_asked_for(table: Table, clock: HandClock) -> None:
+    table.backhaul.tell_capacity(Capacity(2_000_000, 40_000))
+    nurse, _ = await table.sit("nurse")
+    doctor, _ = await table.sit("doctor")
+    assert nurse.state()["plan"]["still_s"] == 6
+    for index in range(60):
+        clock.pass_s(1.0)
+        table.room.show_still("nurse", nurse, f"{index}")
+    assert doctor.types().count("still") == 12

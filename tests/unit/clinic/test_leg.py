@@ -9,7 +9,7 @@ import pytest
 
 from gateway.backhaul.sensing.samples import Way
 from gateway.clinic.media.headers import HEADER, extension, payload_start
-from gateway.clinic.media.leg import Leg
+from gateway.clinic.media.leg import HEARD_PER_S_MAX, Leg
 from gateway.clinic.media.rtcp import (
     BitrateEstimated,
     Feedback,
@@ -20,7 +20,8 @@ from gateway.clinic.media.rtcp import (
     read_rtcp,
 )
 from gateway.clinic.media.sdp import read_offer, ssrc_of
-from gateway.clinic.media.slot import OLD_PICTURE_S
+from gateway.clinic.media.slot import ASKS_PER_S_MAX, OLD_PICTURE_S
+from gateway.clinic.media.source import OVER_CAP, OVER_CAP_BYTES
 from gateway.clinic.media.streams import NTP_HZ
 from tests.clocks import HandClock
 
@@ -53,6 +54,7 @@ class FakeWire:
         self.sent: list[bytes] = []
         self.again: list[bytes] = []
         self.told: list[Feedback] = []
+        self.broken: list[Exception] = []
 
     def send_rtp(self, packet: bytes, kind: str) -> bytes | None:
         assert kind in {"audio", "video"}
@@ -65,6 +67,15 @@ class FakeWire:
 
     def send_rtcp(self, compound: bytes) -> None:
         self.told += read_rtcp(compound)
+
+    def broke(self, exc: Exception) -> None:
+        self.broken.append(exc)
+
+    def tell_round_trips(self, take: Callable[[float, float], None]) -> None:
+        self.take_round_trip = take
+
+    def ask(self, now_s: float) -> None:
+        self.asked_s = now_s
 
 
 class Browser:
@@ -396,10 +407,12 @@ def test_a_cap_goes_at_once_and_again_and_reports_each_second() -> None:
 
 class Ear:
     def __init__(self) -> None:
+        self.samples: list[object] = []
         self.losses: list[tuple[Way, int, int]] = []
 
     def hear(self, samples: Sequence[object]) -> None:
         assert samples
+        self.samples += samples
 
     def hear_loss(self, way: Way, expected: int, lost: int) -> None:
         self.losses.append((way, expected, lost))
@@ -417,3 +430,70 @@ def test_of_a_far_voice_losses_are_told_both_ways() -> None:
     assert ear.losses[-1] == (Way.UP, 50, 3)
     assert {each[0] for each in ear.losses[:-1]} == {Way.DOWN}
     assert sum(each[2] for each in ear.losses[:-1]) >= 2
+
+
+def test_a_browser_that_reports_all_the_time_tells_of_the_link_some_times_a_second() -> None:
+    clock, ear = HandClock(), Ear()
+    far = Browser(clock, 1, ear=ear)
+    for index in range(2_000):
+        far.ask(ReceiverReported(ssrc_of(0, "audio"), 0, index, index, 0, 0))
+    assert len(ear.losses) <= HEARD_PER_S_MAX
+
+
+def test_one_watcher_s_asks_do_not_cost_the_others_their_picture() -> None:
+    clock, (watcher, sender) = room(2)
+    feed(watcher, (sender, sender))
+    sender.say(KEY)
+    before = keyframes(sender)
+    for _ in range(1_000):
+        clock.pass_s(0.02)
+        watcher.ask(KeyframeWanted(ssrc_of(0, "video")))
+        sender.leg.beat()
+    assert keyframes(sender) - before <= 4 + 20 * ASKS_PER_S_MAX + 1
+
+
+def test_what_raises_in_one_s_slot_is_of_that_one_and_the_others_are_served() -> None:
+    _, (broken, watcher, sender) = room(3)
+    for each in (broken, watcher):
+        feed(each, (sender, sender))
+    cast("Any", broken.wire).send_rtp = None
+    for payload, payload_type in ((KEY, VP8), (b"voice", OPUS)):
+        sender.say(payload, payload_type)
+    assert len(broken.wire.broken) == 2
+    assert (sender.wire.broken, watcher.wire.broken) == ([], [])
+    assert (watcher.picture(), watcher.voice()) == ([KEY], [b"voice"])
+
+
+def test_a_picture_far_above_its_cap_is_left_out_until_a_keyframe_fits_and_the_voice_is_not() -> None:
+    clock, (watcher, sender) = room(2)
+    feed(watcher, (sender, sender))
+    sender.leg.cap(100_000, 500_000)
+    frame = DELTA + bytes(1_000)
+    sender.say(KEY)
+    for _ in range(1_000):  # 2 Mbit/s for four seconds
+        clock.pass_s(0.004)
+        sender.say(frame)
+        sender.say(b"voice", OPUS)
+    passed = sum(map(len, watcher.picture()))
+    assert passed <= OVER_CAP_BYTES + 4 * OVER_CAP * 100_000 / 8
+    assert len(watcher.voice()) == 1_000
+    clock.pass_s(5)
+    sender.say(frame)
+    assert sum(map(len, watcher.picture())) == passed
+    sender.say(KEY)
+    sender.say(frame)
+    assert watcher.picture()[-2:] == [KEY, frame]
+
+
+def test_a_picture_a_little_above_a_cap_that_fell_goes_on() -> None:
+    clock, (watcher, sender) = room(2)
+    feed(watcher, (sender, sender))
+    sender.leg.cap(700_000, 900_000)
+    sender.say(KEY)
+    sender.leg.cap(150_000, 300_000)
+    frame = DELTA + bytes(1_000)
+    for rate_bps, seconds in ((450_000, 1), (210_000, 20)):  # as Chromium does
+        for _ in range(rate_bps * seconds // 8_000):
+            clock.pass_s(8_000 / rate_bps)
+            sender.say(frame)
+    assert len(watcher.picture()) == 1 + 56 + 525

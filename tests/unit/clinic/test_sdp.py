@@ -1,12 +1,13 @@
 """An offer is read within limits, said again in our own words, and answered for a weak link."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.clinic.allocation import SPARSE
+from gateway.clinic.allocation import SPARSE, Voice
 from gateway.clinic.media.sdp import (
     CANDIDATES_MAX,
     Offer,
@@ -187,13 +188,15 @@ LIBRARY = "\r\n".join(
 )  # fmt: skip
 
 
-def answered(offer: Offer, *, stamped: bool = False, codec: str = "vp8", with_red: bool = False) -> str:
+def answered(
+    offer: Offer, *, stamped: bool = False, codec: str = "vp8", with_red: bool = False, voice: Voice = SPARSE
+) -> str:
     return write_answer(
         LIBRARY,
         offer,
         addresses=[("192.0.2.7", 5_004)],
         relayed=[("198.51.100.3", 49_152)],
-        voice=SPARSE,
+        voice=voice,
         connect_bps=45_000,
         codec=codec,
         with_red=with_red,
@@ -285,9 +288,10 @@ def test_the_descriptor_is_asked_for_with_av1_alone() -> None:
 
 
 def test_a_voice_is_sent_twice_where_it_is_wanted_and_offered() -> None:
-    audio, _ = parts(answered(read_offer(CHROMIUM), with_red=True))
-    assert audio[0] == "audio 9 UDP/TLS/RTP/SAVPF 63 111"
-    assert "a=fmtp:63 111/111" in audio
+    for red, types in ((True, "63 111"), (False, "111 63")):
+        audio, _ = parts(answered(read_offer(CHROMIUM), with_red=True, voice=replace(SPARSE, red=red)))
+        assert audio[0] == f"audio 9 UDP/TLS/RTP/SAVPF {types}", "the first is sent"
+        assert "a=fmtp:63 111/111" in audio
     assert "red/" not in answered(read_offer(CHROMIUM))
     assert "red/" not in answered(read_offer(CHROMIUM.replace("red/48000/2", "red/8000/2")), with_red=True)
 

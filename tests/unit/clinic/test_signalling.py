@@ -4,13 +4,14 @@ import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import aiohttp
 import pytest
 from aiohttp import web
 
 from gateway.backhaul.link import Backhaul
+from gateway.clinic.consultation import Consultation
 from gateway.clinic.invitation import Invitation, invite, sign
 from gateway.clinic.keeping import Keeping
 from gateway.clinic.media.host import MediaHost, MediaLimits
@@ -19,7 +20,7 @@ from gateway.clinic.records.entries import Writer, check
 from gateway.clinic.records.states import Handover, Stage
 from gateway.clinic.records.views import Actor, Entry, NewEntry, RecordView
 from gateway.clinic.room import SOCKETS_PER_PLACE_MAX, ClinicLimits, ClinicRoom
-from gateway.clinic.signalling import REFUSALS_MAX
+from gateway.clinic.signalling import REFUSALS_MAX, Socket
 from gateway.clock import SystemClock
 from gateway.errors import GatewayError, NotAllowed, NotFound
 from gateway.listener import Listener
@@ -40,6 +41,11 @@ class Book:
     async def begin(self, record: str, stage: Stage, *, by: Actor) -> RecordView:
         assert by.writer is Writer.BOX
         self.kept.setdefault(record, [])
+        self.stages[record] = stage
+        return self._view(record)
+
+    async def move(self, record: str, stage: Stage, *, by: Actor) -> RecordView:
+        assert by.writer is Writer.BOX
         self.stages[record] = stage
         return self._view(record)
 
@@ -143,7 +149,7 @@ async def door() -> AsyncIterator[Door]:
 
 async def refusal(ws: aiohttp.ClientWebSocketResponse) -> dict[str, object]:
     async with asyncio.timeout(5):
-        while (said := await ws.receive_json())["type"] == "ping":
+        while (said := await ws.receive_json())["type"] in {"ping", "outlook"}:
             pass
     assert said["type"] == "refused"
     found: dict[str, object] = said
@@ -173,7 +179,8 @@ async def test_a_link_that_has_run_out_is_told_so_in_words(door: Door) -> None:
 
 
 async def test_a_request_that_is_no_websocket_gets_a_status(door: Door) -> None:
-    async with door.http.get(f"{door.base}/{door.tokens.nurse}", headers={"Origin": door.base}) as answer:
+    headers = {"Origin": door.base, "Accept-Language": "en"}
+    async with door.http.get(f"{door.base}/{door.tokens.nurse}", headers=headers) as answer:
         assert answer.status == 400
 
 
@@ -254,7 +261,7 @@ def written(kind: str = "chat", **fields: object) -> tuple[str, str]:
 async def heard(ws: aiohttp.ClientWebSocketResponse, kind: str) -> dict[str, object]:
     async with asyncio.timeout(5):
         while (said := await ws.receive_json())["type"] != kind:
-            assert said["type"] in {"ping", "entry", "kept"}, said
+            assert said["type"] in {"ping", "outlook", "entry", "kept"}, said
     found: dict[str, object] = said
     return found
 
@@ -342,14 +349,27 @@ async def test_the_links_of_a_consultation_that_was_ended_open_nothing(door: Doo
         door.room.read(door.tokens.nurse)
 
 
-async def test_a_record_that_is_closed_closes_its_links_after_a_restart_too(door: Door) -> None:
-    door.book.stages["bed-1"] = Stage.CLOSED
-    async with await door.dial() as ws:
-        assert (await refusal(ws))["final"] is True
-    door.book.stages["bed-1"] = Stage.FINISHED
+async def test_a_record_whose_call_is_over_closes_its_links_after_a_restart_too(door: Door) -> None:
+    for stage in (Stage.CLOSED, Stage.FINISHED, Stage.ASKED):
+        door.book.stages["bed-1"] = stage
+        async with await door.dial() as ws:
+            assert (await refusal(ws))["final"] is True
+    door.book.stages["bed-1"] = Stage.TALKING
     async with await door.dial() as ws:
         await ws.send_str('{"type":"resume"}')
         assert (await heard(ws, "again"))["type"] == "again"
+
+
+async def test_a_consultation_that_is_called_again_opens_again(door: Door) -> None:
+    door.room.end("bed-1")
+    door.room.reopen("bed-1")
+    assert door.room.read(door.tokens.nurse).role == "nurse"
+    assert await door.status() == 101
+
+
+async def test_a_page_that_looks_at_its_devices_is_told_what_the_link_would_carry(door: Door) -> None:
+    async with await door.dial() as ws:
+        assert "voice" in str((await heard(ws, "outlook"))["message"])
 
 
 async def test_no_socket_of_one_consultation_hears_of_another(door: Door) -> None:
@@ -360,6 +380,70 @@ async def test_no_socket_of_one_consultation_hears_of_another(door: Door) -> Non
         await there.send_str('{"type":"entries","after":0}')
         await there.send_str('{"type":"resume"}')
         async with asyncio.timeout(5):
-            while (said := await there.receive_json())["type"] == "ping":
+            while (said := await there.receive_json())["type"] in {"ping", "outlook"}:
                 pass
         assert said == {"type": "again"}
+
+
+async def test_of_a_flood_no_more_is_read_than_is_refused(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused: list[GatewayError] = []
+    monkeypatch.setattr(Socket, "refuse", lambda self, error, entry=None: refused.append(error))
+    async with await door.dial() as ws:
+        with suppress(ConnectionError):
+            for _ in range(2_000):
+                await ws.send_str("{}")
+        while (await ws.receive()).type is not aiohttp.WSMsgType.CLOSED:
+            pass
+    await wait_until(lambda: not door.room.statistics().sockets)
+    assert len(refused) == REFUSALS_MAX
+
+
+async def test_pings_are_answered_and_too_many_of_them_close_the_socket() -> None:
+    limits = ClinicLimits(link_s=60, video_bps_max=700_000, calls_max=2, messages_per_s_max=2)
+    async with opened(limits) as door:
+        headers = {"Accept-Language": "en", "Origin": door.base}
+        async with door.http.ws_connect(f"{door.base}/{door.tokens.nurse}", headers=headers, autoping=False) as ws:
+            for _ in range(5):
+                await ws.ping(b"there")
+            async with asyncio.timeout(5):
+                said = [await ws.receive()]
+                while said[-1].type is not aiohttp.WSMsgType.CLOSE:
+                    said.append(await ws.receive())
+        assert [each.data for each in said].count(b"there") == 4
+
+
+async def test_a_consultation_that_breaks_begins_anew_and_the_others_go_on(door: Door) -> None:
+    other = invite(KEY, wall_s=SystemClock().wall_s(), link_s=60, consultation="bed-2")
+    beaten: list[str] = []
+
+    def beat(consultation: Consultation) -> None:
+        beaten.append("one")
+        if consultation is broken:
+            raise ZeroDivisionError
+
+    async with await door.dial() as here, await door.dial(other.nurse) as there:
+        broken = door.room._consultation("bed-1")
+        whole = door.room._consultation("bed-2")
+        door.room._each(beat)
+        assert len(beaten) == 2
+        assert door.room._consultations == {"bed-2": whole}
+        async with asyncio.timeout(5):
+            while (await here.receive()).type is not aiohttp.WSMsgType.CLOSE:
+                pass
+        await there.send_str('{"type":"resume"}')
+        assert (await heard(there, "again"))["type"] == "again"
+
+
+async def test_a_record_whose_people_hear_each_other_is_with_the_doctor(door: Door) -> None:
+    keeping = Keeping(door.book)
+    for before, after in (
+        (Stage.WAITING, Stage.TALKING),
+        (Stage.BOOKED, Stage.TALKING),
+        (Stage.TALKING, Stage.TALKING),
+        (Stage.FINISHED, Stage.FINISHED),
+    ):
+        door.book.stages["bed-1"] = before
+        await keeping.note_call("bed-1")
+        assert door.book.stages["bed-1"] is after
+    await keeping.note_call("bed-2")
+    assert "bed-2" not in door.book.stages, "a call without a record begins none"

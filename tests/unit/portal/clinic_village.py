@@ -1,7 +1,7 @@
 """A portal with a clinic: its nurse, its doctors, links that are really signed, and records in memory."""
 
 from asyncio import to_thread as aside
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,8 @@ from aiohttp import web
 from gateway.backhaul.link import Backhaul
 from gateway.backhaul.sharing.shares import Capacity
 from gateway.clinic.invitation import Invitation, read, sign
+from gateway.clinic.whip import Whip
+from gateway.errors import NotAllowed
 from gateway.hours import parse_hours
 from gateway.listener import Listener
 from gateway.portal.accounts import Accounts
@@ -36,9 +38,26 @@ class SignedClinic:
 
     def __init__(self, clock: HandClock) -> None:
         self.clock = clock
+        self.over: set[str] = set()
+        self.sent_now = 0
 
     def read(self, token: str) -> Invitation:
+        found = self.read_link(token)
+        if found.consultation in self.over:
+            raise NotAllowed
+        return found
+
+    def read_link(self, token: str) -> Invitation:
         return read(KEY, token, self.clock.wall_s())
+
+    def end(self, consultation: str) -> None:
+        self.over.add(consultation)
+
+    def reopen(self, consultation: str) -> None:
+        self.over.discard(consultation)
+
+    def send_now(self) -> None:
+        self.sent_now += 1
 
     def token(self, consultation: str, role: str, valid_s: float = 3_600.0) -> str:
         return sign(KEY, Invitation(consultation, role, int(self.clock.wall_s() + valid_s)))  # type: ignore[arg-type]
@@ -84,7 +103,14 @@ class Clinic:
 
 
 @asynccontextmanager
-async def clinic_village(folder: Path, clock: HandClock, *, idle_lock_s: float = 300.0) -> AsyncIterator[Clinic]:
+async def clinic_village(
+    folder: Path,
+    clock: HandClock,
+    *,
+    idle_lock_s: float = 300.0,
+    whip: Whip | None = None,
+    ice_servers: Callable[[], Sequence[Mapping[str, str]]] = tuple,
+) -> AsyncIterator[Clinic]:
     accounts, records, room, link = Accounts(folder, clock), FakeRecords(clock), SignedClinic(clock), CountedLink()
     backhaul = Backhaul(clock, capacity=Capacity(4_000_000, 1_000_000), carrier=lambda: True, probe=never)
     portal = Portal(
@@ -94,19 +120,23 @@ async def clinic_village(folder: Path, clock: HandClock, *, idle_lock_s: float =
         web=FakeWeb(),
         market=None,
         clinic=room,
-        invite=None,
         door_url=DOOR,
         secret=b"k" * 32,
         limits=PortalLimits(body_bytes_max=200_000, session_idle_s=36_000.0),
         has_https=False,
         clinic_desk=ClinicDesk(
             records=records,
+            calls=room,
             sign=room.token,
+            read=room.read_link,
+            send_now=room.send_now,
             far=link.share,
             doctors=DOCTORS,
             idle_lock_s=idle_lock_s,
             file_bytes_max=400_000,
+            ice_servers=ice_servers,
         ),
+        whip=whip,
     )
     await portal.start()
     village = Listener("portal", Address("127.0.0.1", 0), portal.application(), portal.render_error)

@@ -48,12 +48,6 @@ class FakePlace:
     consultation: str = "no-record"
 
 
-@dataclass(frozen=True)
-class FakeInvitations:
-    nurse: str = "n-token"
-    doctor: str = "d-token"
-
-
 class FakeClinic:
     def read(self, token: str) -> FakePlace:
         if token not in {"n-token", "d-token"}:
@@ -97,7 +91,6 @@ async def small_portal(
         web=FakeWeb(),
         market=market if has_market else None,
         clinic=FakeClinic(),
-        invite=FakeInvitations,
         door_url="https://puerta.example:8444/",
         secret=b"k" * 32,
         limits=PortalLimits(body_bytes_max=20_000, session_idle_s=3_600.0),

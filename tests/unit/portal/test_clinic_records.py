@@ -5,6 +5,7 @@ import io
 import re
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -282,3 +283,56 @@ async def test_an_address_that_names_no_record_is_nothing(village: Clinic) -> No
         await nurse(browser)
         for each in ("x", "..%2f", str(uuid.uuid4()), "0" * 36):
             assert (await browser.get(f"/clinica/registro/{each}")).status == 404, each
+
+
+async def test_a_call_that_is_over_closes_its_links_until_somebody_calls_again(village: Clinic) -> None:
+    async with SmallBrowser(village.base, "en") as browser, SmallBrowser(village.door, "en") as doctor:
+        await nurse(browser)
+        path = await registered(browser)
+        token = (await browser.get(path)).field("token")
+        link = f"/consulta/{village.room.token(path.rpartition('/')[2], 'doctor')}"
+        await browser.post(f"{path}/llamar", {"token": token})
+        assert (await doctor.get(link)).status == 200
+        await browser.post(f"{path}/etapa", {"token": token, "do": "finish"})
+        over = await doctor.get(link)
+        assert over.status == 403
+        assert "/tienda" not in over.text, "nothing of the village is linked at the door"
+        await browser.post(f"{path}/llamar", {"token": token})
+        assert (await doctor.get(link)).status == 200
+
+
+async def test_a_case_made_of_a_call_is_read_by_its_link_though_the_call_is_over(village: Clinic) -> None:
+    async with SmallBrowser(village.base, "en") as browser, SmallBrowser(village.door, "en") as doctor:
+        await nurse(browser)
+        path = await registered(browser)
+        record, token = path.rpartition("/")[2], (await browser.get(path)).field("token")
+        await browser.post(f"{path}/llamar", {"token": token})
+        await browser.post(f"{path}/caso", {"token": token})
+        signed = village.room.token(record, "doctor")
+        assert (await doctor.get(f"/consulta/{signed}")).status == 403
+        assert "Tos y fiebre" in (await doctor.get(f"/caso/{signed}")).text
+
+
+async def test_what_is_handed_over_goes_at_once_and_again_when_it_is_pressed(village: Clinic) -> None:
+    async with SmallBrowser(village.base, "en") as browser:
+        await nurse(browser)
+        path = await registered(browser)
+        await browser.post(f"{path}/caso", {"token": (await browser.get(path)).field("token")})
+        page = await browser.get(path)
+        assert "No consent to handing it over is written" in page.text
+        waiting = await browser.post(f"{path}/entregar", {"token": page.field("token")})
+        assert "Send now" in waiting.text
+        assert village.room.sent_now == 1
+        await browser.post(f"{path}/entregar", {"token": page.field("token")})
+        assert village.room.sent_now == 2
+
+
+async def test_why_a_record_was_refused_is_shown_as_it_stands_and_never_as_markup(village: Clinic) -> None:
+    async with SmallBrowser(village.base, "en") as browser:
+        await nurse(browser)
+        path = await registered(browser)
+        kept = village.records.kept[path.rpartition("/")[2]]
+        kept.view = replace(kept.view, reason="100 % <b>not</b> %(taken)s")
+        page = await browser.get(path)
+        assert page.status == 200
+        assert "100 % &lt;b&gt;not&lt;/b&gt; %(taken)s" in page.text

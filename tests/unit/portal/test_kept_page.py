@@ -52,7 +52,6 @@ async def village(tmp_path: Path, clock: HandClock) -> AsyncIterator[Village]:
         web=FakeWeb(),
         market=None,
         clinic=None,
-        invite=None,
         door_url="https://puerta.example:8444/",
         secret=b"k" * 32,
         limits=PortalLimits(),

@@ -25,7 +25,6 @@ TEMPLATE_OF = {
     "/consulta/n-token": "call",
     "/tienda": "shop",
     "/tienda/pedidos": "orders",
-    "/clinica": "consultations",
 }
 
 
@@ -100,11 +99,11 @@ async def test_the_start_page_with_all_it_loads_fits_one_window(village: SmallPo
     assert total <= START_BYTES_MAX
 
 
-@pytest.mark.parametrize("path", ["/tienda", "/tienda/pedidos", "/clinica"])
+@pytest.mark.parametrize("path", ["/tienda", "/tienda/pedidos"])
 async def test_a_page_of_ones_own_is_stored_by_nobody_and_within_its_budget(village: SmallPortal, path: str) -> None:
     async with SmallBrowser(village.base) as browser:
         assert (await browser.get(path)).path == "/entrar", "who is not known is asked"
-        page = await browser.sign_in("nelly" if path == "/clinica" else "rosa", path=f"/entrar?sigue={path}")
+        page = await browser.sign_in("rosa", path=f"/entrar?sigue={path}")
         assert page.path == path
         assert page.headers["Cache-Control"] == "no-store"
         assert "Cookie" in ",".join(page.headers.getall("Vary"))
@@ -228,14 +227,6 @@ async def test_a_box_without_a_market_says_so(tmp_path: Path, clock: HandClock) 
     async with small_portal(tmp_path, clock, has_market=False) as village, SmallBrowser(village.base) as browser:
         assert "no está preparada la tienda" in (await browser.get("/")).text
         assert (await browser.get("/tienda")).status == 404
-
-
-async def test_opening_a_consultation_shows_both_links(village: SmallPortal) -> None:
-    async with SmallBrowser(village.base) as browser:
-        form = await browser.sign_in("nelly")
-        page = await browser.post("/clinica", {"token": form.field("token")})
-        assert f"{village.base}/consulta/n-token" in page.text
-        assert "https://puerta.example:8444/consulta/d-token" in page.text
 
 
 async def test_the_door_shows_the_doctors_side_and_nothing_else(village: SmallPortal) -> None:

@@ -1,0 +1,127 @@
+"""A call that has the link to itself finds out what it carries, and stays a little below. Pure.
+
+Beside other traffic a call takes its share, and the others make room. Alone, the only queue is its own: where one
+stands, the link is full, and what comes out of it is what it carries. Then the call takes less at once, waits until its
+senders have followed, and looks again. Without a queue it takes more: in large steps until the link was once full, in
+small ones towards nine tenths of that afterwards, and past it seldom: ever more seldom where that failed.
+
+A picture comes in bursts. One frame makes a queue that the next no longer meets, so only what stands for several frames
+counts (`standing_s`: the least of them).
+
+Source: S. Holmer et al., draft-ietf-rmcat-gcc-02 §5.5 (0.85 × what came out, after a queue), §5.4 (hold, then rise).
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+from gateway.backhaul.sharing.calls import VOICE_BPS
+
+FULL_S = 0.05  # a queue that stands so long is felt (bufferbloat.net),
+FULL_BITS = 6_000  # or as long as a small picture's frame takes
+CLEAR_RATIO = 0.6  # of that is no queue
+FOLLOWS_S = 1.2  # until a browser has obeyed, and the queue tells of it
+LONG_S = 0.2  # a queue that may be losing already
+DRAINS_S = 1.0  # within which a queue is to be gone
+LEAST_RATIO = 0.5  # of what the link carries is kept: less is seen, and gains little
+ROOM_RATIO = 0.8  # of what it carries: a frame comes in a burst, and the voice waits behind it
+PROOF_S, FIRST_PROOF_S, BLIND_PROOF_S = 3.0, 1.5, 6.0
+STEP_RATIO, FIRST_STEP_RATIO = 1.2, 1.5
+USED_RATIO = 0.7  # of its budget a call must use, or nothing is proven
+BEYOND_RATIO = 1.15  # of what came out a call may try: the queue that it makes grows by as much of each second
+TRY_S, TRY_S_MAX = 6.0, 300.0  # after so long more than it last carried is tried
+TRY_RATIO = 1.15
+RESUMES_BPS = 62_000  # on the wire, with its voice: less lets no picture begin that would use it
+UNWATCHED_S_MAX = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """What the calls may take together of one direction, and what is known of it."""
+
+    bps: int
+    seen_s: float
+    good_since_s: float
+    follows_until_s: float = float("-inf")
+    carries_bps: int | None = None  # when it was last full
+    full_s: float = float("-inf")
+    try_s: float = TRY_S  # how long after it was full more is tried
+
+
+def begin(now_s: float, bps: int) -> Alone:
+    """Return the state in which calls may take `bps`."""
+    return Alone(bps, now_s, now_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is seen of one direction; None: not known."""
+
+    standing_s: float | None
+    """The queue that stands."""
+    out_bps: float | None
+    """What came out of the link over several frames."""
+    most_bps: int
+    """What the calls may have at most."""
+    is_known: bool = False
+    """Whether `most_bps` is known to be there: then it need not be tried."""
+    is_sent: bool = False
+    """Whether `out_bps` is what the box sent: beside a long queue more than came out at the other end."""
+
+
+def step(state: Alone, now_s: float, seen: Seen) -> Alone:
+    """Return the state now."""
+    good_since_s = _good_since_s(state, now_s, seen.standing_s)
+    state = replace(state, bps=min(state.bps, seen.most_bps), seen_s=now_s, good_since_s=good_since_s)
+    if seen.standing_s is not None and seen.standing_s > _full_s(state) and seen.out_bps:
+        return state if now_s < state.follows_until_s else _fallen(state, now_s, seen, seen.standing_s, seen.out_bps)
+    return _risen(state, now_s, seen)
+
+
+def _good_since_s(state: Alone, now_s: float, standing_s: float | None) -> float:
+    watched = now_s - state.seen_s <= UNWATCHED_S_MAX
+    return (
+        state.good_since_s if watched and (standing_s is None or standing_s <= CLEAR_RATIO * _full_s(state)) else now_s
+    )
+
+
+def _full_s(state: Alone) -> float:
+    return max(FULL_S, FULL_BITS / max(state.bps, VOICE_BPS))
+
+
+def _fallen(state: Alone, now_s: float, seen: Seen, standing_s: float, out_bps: float) -> Alone:
+    room_ratio = max(ROOM_RATIO - standing_s / DRAINS_S / 2, LEAST_RATIO)
+    if seen.is_sent:
+        out_bps = min(out_bps, state.bps)
+        bps = int(out_bps * (LEAST_RATIO if standing_s > LONG_S else room_ratio))
+    else:
+        bps = int(max(min(out_bps * room_ratio, state.bps * ROOM_RATIO), out_bps * LEAST_RATIO))
+    bps = min(bps, state.bps)  # what else comes out is somebody's who does not ask
+    failed = state.carries_bps is not None and now_s - state.full_s > state.try_s
+    return Alone(
+        max(bps, VOICE_BPS),
+        now_s,
+        now_s,
+        now_s + FOLLOWS_S,
+        int(out_bps),
+        now_s,
+        min(2 * state.try_s, TRY_S_MAX) if failed else state.try_s,
+    )
+
+
+def _risen(state: Alone, now_s: float, seen: Seen) -> Alone:
+    is_first = state.carries_bps is None
+    proof_s = BLIND_PROOF_S if seen.standing_s is None else FIRST_PROOF_S if is_first else PROOF_S
+    is_used = seen.is_known or (seen.out_bps or 0.0) >= USED_RATIO * state.bps or state.bps < RESUMES_BPS
+    if now_s - state.good_since_s < proof_s or now_s < state.follows_until_s or not is_used:
+        return state
+    wanted_bps = max(state.bps * (FIRST_STEP_RATIO if is_first else STEP_RATIO), RESUMES_BPS)
+    proven_bps = math.inf if seen.is_known else max(BEYOND_RATIO * (seen.out_bps or 0.0), RESUMES_BPS)
+    bps = int(min(wanted_bps, proven_bps, _most_bps(state, now_s), seen.most_bps))
+    return replace(state, bps=bps, good_since_s=now_s) if bps > state.bps else state
+
+
+def _most_bps(state: Alone, now_s: float) -> float:
+    if state.carries_bps is None:
+        return math.inf
+    tries = (now_s - state.full_s) // state.try_s
+    return state.carries_bps * (ROOM_RATIO if not tries else TRY_RATIO**tries)
