@@ -63,8 +63,8 @@ def _pieces(path: Path, key: str, secret_file: Path | None) -> Iterator[bytes]:
     """Yield a recording in clear. Raises: CannotStart."""
     from gateway.clinic.records.recorded import open_with_secret
     from gateway.clinic.records.sealed_record import read_secret
-    from gateway.durable.vault import NotOpened
     from gateway.durable.sealed_pieces import is_sealed, open_pieces, read_head
+    from gateway.durable.vault import NotOpened
 
     with opened(path) as file:
         if not is_sealed(file):

@@ -138,6 +138,8 @@ class ClinicRoom:
         for consultation in self._consultations.values():
             consultation.close("stopping")
         self._consultations.clear()
+        if self._recordings is not None:
+            self._recordings.stop()
         for socket in self._sockets:
             socket.hang_up()
         while not self._ended.empty():

@@ -178,6 +178,6 @@ def _case_words(view: RecordView) -> tuple[str, str]:
         case Handover.ATTENTION:
             return N_("Was not taken: look at it"), "bad"
         case Handover.QUEUED | Handover.SENDING:
-            return N_("Waits for the link"), "care"
+            return HANDOVERS[view.handover].name, "care"
         case Handover.NONE:
             return N_("Not sent yet"), "bad"

@@ -142,6 +142,7 @@ def test_a_state_is_one_reading_of_the_call() -> None:
         "pinned": None,
         "quality": {"word": "good", "cause": "none", "message": ""},
         "link": {"state": "up", "down_bps": 1_000_000, "up_bps": None},
+        "recording": False,
     }
 
 
