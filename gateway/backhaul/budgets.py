@@ -14,6 +14,7 @@ from gateway.backhaul.sensing.samples import Way
 from gateway.backhaul.sharing.admission import SURE_CONFIDENCE
 from gateway.backhaul.sharing.alone import Alone, Seen
 from gateway.backhaul.sharing.alone import begin as begin_alone
+from gateway.backhaul.sharing.alone import resume as resume_alone
 from gateway.backhaul.sharing.alone import step as step_alone
 from gateway.backhaul.sharing.calls import CallBudget, begin, step
 from gateway.backhaul.sharing.classes import TrafficClass
@@ -22,7 +23,8 @@ from gateway.backhaul.steering import Steering
 from gateway.clock import Clock
 
 CALL_WANTS_BPS = 800_000  # one 640×480 picture at 700 kb/s, its voice and their headers, one direction
-CALL_UNKNOWN_BPS = 100_000  # budget where no capacity is known: a small picture and its voice, for some seconds
+CALL_UNKNOWN_BPS = 50_000  # budget where no capacity is known: the voice, until the empty link has been heard,
+CALL_CLAIMS_BPS = 300_000  # or what it claims of others who fill the link: that holds on all but the weakest 4G
 BUDGET_EVERY_S = 0.2
 ASKED_S = 5.0  # whoever asks again within so long sees a budget that is kept
 NEVER_S = float("-inf")
@@ -50,6 +52,7 @@ class CallBudgets:
         self._on_change = on_change
         self._kept: dict[Way, CallBudget] = {}
         self._alone: dict[Way, Alone] = {}  # of all calls together, while nothing else moves
+        self._found: dict[Way, Alone] = {}  # the same, while something does
         self._asked = asyncio.Event()
         self._asked_s = NEVER_S
 
@@ -83,6 +86,7 @@ class CallBudgets:
             if forgotten or self._steering.told is not None:
                 self._kept.clear()
                 self._alone.clear()
+                self._found.clear()
                 self._asked.clear()
             else:
                 self._step(max(calls, 1))
@@ -96,10 +100,13 @@ class CallBudgets:
             before_bps = self._bps(way, calls)
             if alone:
                 self._kept.pop(way, None)
-                state = self._alone.get(way) or begin_alone(now_s, before_bps * calls)
-                self._alone[way] = step_alone(state, now_s, self._seen(way, calls))
+                if way not in self._alone:
+                    found, bps = self._found.pop(way, None), before_bps * calls
+                    self._alone[way] = begin_alone(now_s, bps) if found is None else resume_alone(found, now_s, bps)
+                self._alone[way] = step_alone(self._alone[way], now_s, self._seen(way, calls))
                 continue
-            if self._alone.pop(way, None) is not None:
+            if way in self._alone:
+                self._found[way] = self._alone.pop(way)
                 self._kept[way] = begin(now_s, before_bps)
             share_bps, known = self._share_bps(way, calls), self._kept.get(way)
             queueing_s = self._felt_s(way)
@@ -115,8 +122,14 @@ class CallBudgets:
         if estimate is not None and known:
             in_use = {TrafficClass.REALTIME: calls}
             most_bps = divide(int(estimate.value), in_use, most_bps, policy)[TrafficClass.REALTIME]
-        is_sent = way is Way.UP
-        return Seen(measuring.standing_s(way), measuring.out_bps(way), most_bps, is_known=known, is_sent=is_sent)
+        return Seen(
+            measuring.standing_s(way),
+            measuring.out_bps(way),
+            most_bps,
+            is_known=known,
+            is_sent=way is Way.UP,
+            calls=calls,
+        )
 
     def _felt_s(self, way: Way) -> float | None:
         """Return by how much the queue is longer than it is meant to be."""
@@ -129,16 +142,21 @@ class CallBudgets:
         wants_bps = min(self._call_wants_bps, policy.call_bps_max)
         estimate = (figures.down if way is Way.DOWN else figures.up).capacity_bps
         if estimate is None:
-            return min(CALL_UNKNOWN_BPS // calls, wants_bps)
+            return min(self._least_bps() // calls, wants_bps)
         carries_bps = int(estimate.value)
         if estimate.confidence < SURE_CONFIDENCE:  # it carries at least that: more is found out by trying
-            carries_bps = max(int(carries_bps * PROVES_RATIO), CALL_UNKNOWN_BPS)
+            carries_bps = max(int(carries_bps * PROVES_RATIO), self._least_bps())
         queueing_s = self._steering.measuring.queueing_s(way)
         if queueing_s is not None and queueing_s > DRAINS_S_MIN:  # what waits is to go, too
             lately_bps = self._steering.measuring.lately_bps(way)
             carries_bps = int(min(carries_bps, lately_bps or math.inf) * DRAINS_RATIO)
         in_use = {**self._open(), TrafficClass.REALTIME: calls}
         return divide(carries_bps, in_use, calls * wants_bps, policy)[TrafficClass.REALTIME] // calls
+
+    def _least_bps(self) -> int:
+        """Return what a link is taken to carry at least while nobody is sure."""
+        others = self._open().keys() & {TrafficClass.WEB, TrafficClass.BULK}
+        return CALL_CLAIMS_BPS if others else CALL_UNKNOWN_BPS
 
     def _open(self) -> Counter[TrafficClass]:
         return Counter(flow.traffic_class for flow in self._steering.open.values())

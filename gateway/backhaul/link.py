@@ -19,9 +19,9 @@ from gateway.backhaul.sensing.figures import LinkFigures
 from gateway.backhaul.sensing.flows import Flows
 from gateway.backhaul.sensing.samples import CounterSample, FlowSample
 from gateway.backhaul.sensing.silence import Lately, is_expected, look
-from gateway.backhaul.sensing.state import LinkState
+from gateway.backhaul.sensing.state import LinkState, Progressed
 from gateway.backhaul.sensing.watch import Peer, Probe
-from gateway.backhaul.sharing.admission import NO_LINK, Admission, Need, admit, needs_bps
+from gateway.backhaul.sharing.admission import NO_LINK, SURE_CONFIDENCE, Admission, Need, admit, needs_bps
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.backhaul.sharing.policy import Policy
 from gateway.backhaul.sharing.shares import Capacity
@@ -286,6 +286,16 @@ class Backhaul:
     def progressed(self, peer: Peer) -> None:
         """Take note that bytes came in from `peer`."""
         self.ways.watch.progressed(peer)
+
+    def heard(self) -> None:
+        """Take note that something came over the link, from nobody who could be asked later."""
+        self.ways.watch.learn(Progressed())
+
+    def is_known(self) -> bool:
+        """Say whether what the link carries is more than a guess, in both directions."""
+        figures = self.figures()
+        estimates = (figures.down.capacity_bps, figures.up.capacity_bps)
+        return all(each is not None and each.confidence >= SURE_CONFIDENCE for each in estimates)
 
     def stalled(self, peer: Peer, since_s: float) -> None:
         """Take note that nothing came from `peer` since `since_s` (monotonic)."""

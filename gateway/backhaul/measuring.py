@@ -51,7 +51,7 @@ class _Direction:
         self.losses = LossMeter()
         self.queueing: tuple[float, float] | None = None  # when it was heard, how long it is
         self.one_way: tuple[float, float] | None = None  # the same, of one-way delays alone
-        self._lately: deque[tuple[float, float]] = deque()  # the same, as heard within `STANDS_S`
+        self._lately: deque[tuple[float, float]] = deque()  # the same, as heard within `STANDS_S_MAX`
 
     def step(self, now_s: float, load: Load, carried_bytes: int, heard: Sequence[Heard], base_s: float | None) -> None:
         queueing_s = self.controller.step(
@@ -66,6 +66,8 @@ class _Direction:
         if queueing_s is not None:
             self.queueing = now_s, queueing_s
             self._lately.append(self.queueing)
+        while self._lately and self._lately[0][0] < now_s - STANDS_S_MAX:
+            self._lately.popleft()
         if load.calls_alone:
             self.meter.feed(now_s, carried_bytes, self.standing_s(now_s), CALLS_TARGET_S)
         else:
@@ -73,12 +75,10 @@ class _Direction:
 
     def standing_s(self, now_s: float) -> float | None:
         """Return the least of the queue over several frames, if it was heard of often enough."""
-        lately = self._lately
         stands_s = min(max(STANDS_S, KEYFRAME_BITS / max(self.meter.out_bps or 1.0, 1.0)), STANDS_S_MAX)
-        while lately and lately[0][0] < now_s - STANDS_S_MAX:
-            lately.popleft()
+        lately = [each for each in self._lately if each[0] >= now_s - STANDS_S_MAX]
         fresh = sum(1 for at_s, _ in lately if at_s >= now_s - stands_s)
-        counting = list(lately)[-max(fresh, STANDS_HEARD_MIN) :]
+        counting = lately[-max(fresh, STANDS_HEARD_MIN) :]
         return min(each for _, each in counting) if len(counting) >= STANDS_HEARD_MIN else None
 
     def queueing_s(self, now_s: float) -> float | None:

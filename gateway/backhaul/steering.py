@@ -27,6 +27,7 @@ from gateway.backhaul.shaping.pacer import Pacer
 from gateway.backhaul.shaping.turns import PATIENCE_PLANS, Turns
 from gateway.backhaul.shaping.window import SEGMENTS_MIN, window_for
 from gateway.backhaul.sharing.classes import TrafficClass
+from gateway.backhaul.sharing.company import Company
 from gateway.backhaul.sharing.policy import Policy
 from gateway.backhaul.sharing.shares import Capacity
 from gateway.backhaul.sharing.tree import Claim, divide
@@ -45,7 +46,6 @@ PIECES = 4  # of a window that are sent one by one
 PIECE_BYTES_MAX = 16_384
 PACED_RATIO = 1.15  # the window holds a sender to its share; pacing only keeps it from sending all of it at once
 AGAIN_S = 5.0  # after a fault of ours
-CALLS_ALONE_BPS_MAX, CALLS_ALONE_RATIO = 16_000, 0.15  # others who use less, or so little of it, leave calls alone
 LATE_S_MAX = 2.0  # what is under way is waited for so much longer where there is a queue
 NEVER_S = float("-inf")
 
@@ -84,6 +84,7 @@ class Steering:
         self._in_turns = self._crowded = False
         self._busy, self._newcomer = asyncio.Event(), asyncio.Event()
         self._moved_s = NEVER_S
+        self._company = Company()
         self._divided_s = NEVER_S
         flows.first_window_bytes = self._first_window_bytes
 
@@ -114,6 +115,8 @@ class Steering:
         """Take note of an open share."""
         flow.looked_s = flow.moved_s = self._clock.now_s()
         self.open[number] = flow
+        if flow.traffic_class is not TrafficClass.REALTIME:
+            self._company.opened(flow.moved_s)
         self.changed()
         self._busy.set()
         self._newcomer.set()
@@ -219,20 +222,21 @@ class Steering:
         return self.measuring.pace(way).rate_bps
 
     def calls_alone(self) -> bool:
-        """Say whether calls have the link to themselves, or nearly."""
-        used = {True: 0.0, False: 0.0}
+        """Say whether there are calls, and they have had the link to themselves for a while, or nearly."""
+        calls = any(each.traffic_class is TrafficClass.REALTIME and not each.is_near for each in self.open.values())
+        return calls and self._company.leaves_alone(self._clock.now_s())
+
+    def _watch_company(self, now_s: float, used: dict[Way, int], before: CounterSample, passed_s: float) -> None:
+        """Take note of what crosses beside calls, where the kernel shapes it, and beside the box's own connections."""
+        bps = {True: 0.0, False: 0.0}
         for flow in self.open.values():
             if not flow.is_near:
-                used[flow.traffic_class is TrafficClass.REALTIME] += max(flow.down_rate_bps, flow.up_rate_bps)
-        others_bps = max(used[False], self._beside_bps())
-        return others_bps < max(CALLS_ALONE_BPS_MAX, CALLS_ALONE_RATIO * used[True])
-
-    def _beside_bps(self) -> float:
-        """Return what crosses beside the box's own, where the kernel shapes it."""
-        if not self.kernel_shapes:
-            return 0.0
-        crossed_bps = max(self.measuring.out_bps(way) or 0.0 for way in Way)
-        return crossed_bps - sum(max(flow.down_rate_bps, flow.up_rate_bps) for flow in self.open.values())
+                bps[flow.traffic_class is TrafficClass.REALTIME] += max(flow.down_rate_bps, flow.up_rate_bps)
+        carried = self.measuring.carried
+        crossed = {Way.DOWN: carried.down_bytes - before.down_bytes, Way.UP: carried.up_bytes - before.up_bytes}
+        for way in Way if self.kernel_shapes else ():
+            self._company.crossed(way, crossed[way] - (self._used[way] - used[way]), passed_s)
+        self._company.look(now_s, calls_bps=bps[True], others_bps=bps[False])
 
     def figures(self) -> LinkFigures:
         """Return what is known of the link now; what was told is certain."""
@@ -246,10 +250,12 @@ class Steering:
         now_s = self._clock.now_s()
         before = self.measuring.carried
         passed_s = max(now_s - before.at_s, 0.001)
+        used = dict(self._used)
         samples = self._look(now_s)
         carried = self.measuring.count(self._used)
         if self.kernel_shapes and carried.down_bytes - before.down_bytes > PACKET_BYTES:
             self._moved_s = now_s
+        self._watch_company(now_s, used, before, passed_s)
         for looker in self.lookers:
             looker(carried, samples)
         if not self.measuring.pace(Way.DOWN).drains:

@@ -16,7 +16,7 @@ from gateway.backhaul.link import Backhaul, Share
 from gateway.backhaul.sharing.admission import VOICE_NEEDS_BPS
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.backhaul.sharing.shares import Capacity
-from gateway.clinic.allocation import BETTER_VOICE_AFTER_S, Voice
+from gateway.clinic.allocation import BETTER_VOICE_AFTER_S, SPARSE, Voice
 from gateway.clinic.course import Course, fields_of, follow
 from gateway.clinic.focus import Focus
 from gateway.clinic.focus import follow as follow_focus
@@ -140,6 +140,8 @@ class Consultation:
         place = self._places[role]
         self._check_fits(place, far=far)
         voice, connect_bps = begin_with(far, self._budgets())
+        if not self._backhaul.is_known():
+            voice = SPARSE  # a cheaper one later costs an offer, on a link that is full by then
         if place.peer is not None and place.peer.continues_with(offer):
             place.voice = self._wanted_voice(place)
             said = place.peer.answer_again(place.voice, connect_bps)
@@ -507,3 +509,5 @@ class Consultation:
                 down_before, up_before = place.counted_bytes
                 place.counted_bytes = received_bytes, sent_bytes
                 self._share.moved(down_bytes=received_bytes - down_before, up_bytes=sent_bytes - up_before)
+                if received_bytes > down_before:
+                    self._backhaul.heard()

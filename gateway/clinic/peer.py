@@ -143,7 +143,7 @@ class Peer:
 
     def continues_with(self, offer: Offer) -> bool:
         """Whether an offer is for this very connection: later ones leave out what the first answer did not take."""
-        return self.is_connected and _transport(offer) == _transport(self.offer)
+        return self.is_connected and _taken(offer, self._codec) == _taken(self.offer, self._codec)
 
     def answer_again(self, voice: Voice, connect_bps: int) -> str:
         """Return the answer with another voice; the connection itself stays as it is."""
@@ -227,5 +227,12 @@ def _refusal(reason: str) -> Exception:
     return NoAddressError() if reason == "address" else NoCapacity()
 
 
-def _transport(offer: Offer) -> tuple[object, ...]:
-    return offer.ufrag, offer.password, offer.fingerprints, [each.mid for each in offer.media]
+def _taken(offer: Offer, codec: str) -> tuple[object, ...]:
+    """Return what an answer takes of an offer, but for header extensions."""
+    media = [
+        (each.kind, each.mid, each.direction, each.red_type, coding.payload_type, coding.rtx_type)
+        for each in offer.media
+        for coding in each.codings
+        if coding.name in {"opus", codec}
+    ]
+    return offer.ufrag, offer.password, offer.fingerprints, media

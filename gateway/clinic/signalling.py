@@ -60,7 +60,7 @@ class Socket:
         self._later: deque[Message] = deque()
         self._paced_bps = 0
         self.response = web.WebSocketResponse(
-            max_msg_size=limits.message_bytes_max, compress=False, timeout=CLOSE_S, autoping=False
+            max_msg_size=limits.message_bytes_max, compress=True, timeout=CLOSE_S, autoping=False
         )
 
     def say(self, message: Message) -> None:

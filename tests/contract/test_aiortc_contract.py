@@ -14,10 +14,13 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import aiohttp
+import aioice.candidate
 import aioice.ice
+import aioice.stun
 import aioice.turn
 import pylibsrtp
 import pytest
@@ -244,6 +247,7 @@ async def test_the_names_we_reach_for_are_there() -> None:
         assert type(ice) is aioice.ice.Connection
         assert ice._protocols == []
         assert ice._nominated == {}
+        assert [ice.local_username != "", ice.remote_username, ice.remote_password] == [True, None, None]
         before = ice._use_ipv6
         gather_ipv4_only(transceiver)
         assert (before, ice._use_ipv6) == (True, False)
@@ -256,6 +260,25 @@ def test_the_agreed_pair_is_kept_in_one_mapping() -> None:
     assert source.count("self._nominated: dict") == 1, "emptied, never replaced"
     assert "self._nominated =" not in source
     assert isinstance(aioice.ice.CandidatePair.remote_addr, property)
+
+
+def test_a_check_of_ours_is_built_and_locked_as_aioice_does() -> None:
+    ice = aioice.ice.Connection(ice_controlling=False)
+    ice.remote_username, ice.remote_password = "theirs", "0123456789012345678901"
+    mine = aioice.candidate.Candidate("1", 1, "udp", 1, "192.0.2.1", 5_004, "host")
+    pair: Any = aioice.ice.CandidatePair(cast("Any", SimpleNamespace(local_candidate=mine)), mine)
+    request = ice.build_request(pair, nominate=False)
+    key = ice.remote_password.encode()
+    request.add_message_integrity(key)
+    request.add_fingerprint()
+    said = bytes(request)
+    assert len(request.transaction_id) == 12
+    assert (said[:2], said[8:20]) == (b"\x00\x01", request.transaction_id)
+    heard = aioice.stun.parse_message(said)
+    assert heard.check_message_integrity(key)
+    assert heard.attributes["USERNAME"] == f"theirs:{ice.local_username}"
+    assert "USE-CANDIDATE" not in heard.attributes, "the browser chooses the way"
+    assert list(heard.attributes)[-2:] == ["MESSAGE-INTEGRITY", "FINGERPRINT"]
 
 
 async def test_aioice_binds_where_we_say_and_looks_its_protocol_up_anew() -> None:

@@ -41,6 +41,15 @@ async def test_both_see_and_hear_each_other_and_the_box_is_told(exchange: Exchan
     assert paths == {str(doctor.peer.number)}, "the Wi-Fi's delays are not the link's"
 
 
+async def test_a_far_browser_answers_checks_and_they_tell_the_round_trip(exchange: Exchange) -> None:
+    doctor = await exchange.dial(near=False)
+    path = f"call:{doctor.peer.number}:check"
+    await wait_until(lambda: sum(each.path == path for each in exchange.ear.delays) >= 3)
+    checks = [each for each in exchange.ear.delays if each.path == path]
+    assert all(each.sees is Sees.BOTH and 0.0 < each.delay_s < 2.0 for each in checks)
+    assert doctor.peer.is_connected
+
+
 async def test_media_is_taken_within_the_ports_that_are_open(exchange: Exchange) -> None:
     caller = await exchange.dial()
     sdp = caller.connection.remoteDescription.sdp

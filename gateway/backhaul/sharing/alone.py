@@ -3,7 +3,8 @@
 Beside other traffic a call takes its share, and the others make room. Alone, the only queue is its own: where one
 stands, the link is full, and what comes out of it is what it carries. Then the call takes less at once, waits until its
 senders have followed, and looks again. Without a queue it takes more: in large steps until the link was once full, in
-small ones towards nine tenths of that afterwards, and past it seldom: ever more seldom where that failed.
+small ones towards eight tenths of that afterwards, and past it seldom: ever more seldom where that failed. Where it did
+not fail the link has changed, and is found out anew.
 
 A picture comes in bursts. One frame makes a queue that the next no longer meets, so only what stands for several frames
 counts (`standing_s`: the least of them).
@@ -14,6 +15,8 @@ Source: S. Holmer et al., draft-ietf-rmcat-gcc-02 §5.5 (0.85 × what came out, 
 import math
 from dataclasses import dataclass, replace
 
+from gateway.backhaul.sharing.calls import STEP_BPS_MIN as KNOWN_STEP_BPS_MIN
+from gateway.backhaul.sharing.calls import STEP_RATIO as KNOWN_STEP_RATIO
 from gateway.backhaul.sharing.calls import VOICE_BPS
 
 FULL_S = 0.05  # a queue that stands so long is felt (bufferbloat.net),
@@ -27,9 +30,9 @@ ROOM_RATIO = 0.8  # of what it carries: a frame comes in a burst, and the voice 
 PROOF_S, FIRST_PROOF_S, BLIND_PROOF_S = 3.0, 1.5, 6.0
 STEP_RATIO, FIRST_STEP_RATIO = 1.2, 1.5
 USED_RATIO = 0.7  # of its budget a call must use, or nothing is proven
-BEYOND_RATIO = 1.15  # of what came out a call may try: the queue that it makes grows by as much of each second
-TRY_S, TRY_S_MAX = 6.0, 300.0  # after so long more than it last carried is tried
-TRY_RATIO = 1.15
+BEYOND_RATIO, FIRST_BEYOND_RATIO = 1.15, 1.5  # of what came out a call may try
+TRY_S, TRY_S_MAX = 10.0, 300.0  # after so long more than it last carried is tried
+TRY_RATIO, TRIES_MAX = 1.15, 50  # so many are a thousandfold
 RESUMES_BPS = 62_000  # on the wire, with its voice: less lets no picture begin that would use it
 UNWATCHED_S_MAX = 1.0
 
@@ -41,8 +44,9 @@ class Alone:
     bps: int
     seen_s: float
     good_since_s: float
+    is_first: bool = True  # it never had to take less
     follows_until_s: float = float("-inf")
-    carries_bps: int | None = None  # when it was last full
+    carries_bps: int | None = None  # when it was last full, until it carried more
     full_s: float = float("-inf")
     try_s: float = TRY_S  # how long after it was full more is tried
 
@@ -50,6 +54,11 @@ class Alone:
 def begin(now_s: float, bps: int) -> Alone:
     """Return the state in which calls may take `bps`."""
     return Alone(bps, now_s, now_s)
+
+
+def resume(state: Alone, now_s: float, bps: int) -> Alone:
+    """Return the state in which calls that are alone again may take `bps`: what was found out is not forgotten."""
+    return replace(state, bps=bps, seen_s=now_s, good_since_s=now_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +75,27 @@ class Seen:
     """Whether `most_bps` is known to be there: then it need not be tried."""
     is_sent: bool = False
     """Whether `out_bps` is what the box sent: beside a long queue more than came out at the other end."""
+    calls: int = 1
+    """How many share it."""
 
 
 def step(state: Alone, now_s: float, seen: Seen) -> Alone:
     """Return the state now."""
-    good_since_s = _good_since_s(state, now_s, seen.standing_s)
-    state = replace(state, bps=min(state.bps, seen.most_bps), seen_s=now_s, good_since_s=good_since_s)
+    state = _watched(state, now_s, seen)
     if seen.standing_s is not None and seen.standing_s > _full_s(state) and seen.out_bps:
         return state if now_s < state.follows_until_s else _fallen(state, now_s, seen, seen.standing_s, seen.out_bps)
     return _risen(state, now_s, seen)
 
 
-def _good_since_s(state: Alone, now_s: float, standing_s: float | None) -> float:
-    watched = now_s - state.seen_s <= UNWATCHED_S_MAX
-    return (
-        state.good_since_s if watched and (standing_s is None or standing_s <= CLEAR_RATIO * _full_s(state)) else now_s
+def _watched(state: Alone, now_s: float, seen: Seen) -> Alone:
+    queues = seen.standing_s is not None and seen.standing_s > CLEAR_RATIO * _full_s(state)
+    is_good = not queues and now_s - state.seen_s <= UNWATCHED_S_MAX and state.bps <= seen.most_bps
+    return replace(
+        state,
+        bps=min(state.bps, seen.most_bps),
+        seen_s=now_s,
+        good_since_s=state.good_since_s if is_good else now_s,
+        is_first=state.is_first and state.bps <= seen.most_bps,
     )
 
 
@@ -92,36 +107,39 @@ def _fallen(state: Alone, now_s: float, seen: Seen, standing_s: float, out_bps: 
     room_ratio = max(ROOM_RATIO - standing_s / DRAINS_S / 2, LEAST_RATIO)
     if seen.is_sent:
         out_bps = min(out_bps, state.bps)
-        bps = int(out_bps * (LEAST_RATIO if standing_s > LONG_S else room_ratio))
+        bps = out_bps * (LEAST_RATIO if standing_s > LONG_S else room_ratio)
     else:
-        bps = int(max(min(out_bps * room_ratio, state.bps * ROOM_RATIO), out_bps * LEAST_RATIO))
-    bps = min(bps, state.bps)  # what else comes out is somebody's who does not ask
-    failed = state.carries_bps is not None and now_s - state.full_s > state.try_s
-    return Alone(
-        max(bps, VOICE_BPS),
-        now_s,
-        now_s,
-        now_s + FOLLOWS_S,
-        int(out_bps),
-        now_s,
-        min(2 * state.try_s, TRY_S_MAX) if failed else state.try_s,
-    )
+        bps = max(min(out_bps * room_ratio, state.bps * ROOM_RATIO), out_bps * LEAST_RATIO)
+    least_bps = VOICE_BPS * seen.calls
+    bps = min(max(int(bps), least_bps), state.bps)  # what else comes out is somebody's who does not ask
+    fallen = replace(state, bps=bps, good_since_s=now_s, is_first=False, follows_until_s=now_s + FOLLOWS_S)
+    if out_bps < least_bps:
+        return fallen  # it stood still: that tells nothing of what it carries
+    failed = -math.inf < state.full_s < now_s - state.try_s
+    try_s = min(2 * state.try_s, TRY_S_MAX) if failed else state.try_s
+    return replace(fallen, carries_bps=int(out_bps), full_s=now_s, try_s=try_s)
 
 
 def _risen(state: Alone, now_s: float, seen: Seen) -> Alone:
-    is_first = state.carries_bps is None
-    proof_s = BLIND_PROOF_S if seen.standing_s is None else FIRST_PROOF_S if is_first else PROOF_S
-    is_used = seen.is_known or (seen.out_bps or 0.0) >= USED_RATIO * state.bps or state.bps < RESUMES_BPS
+    out_bps, resumes_bps = seen.out_bps or 0.0, RESUMES_BPS * seen.calls
+    proof_s = BLIND_PROOF_S if seen.standing_s is None else FIRST_PROOF_S if state.is_first else PROOF_S
+    is_used = seen.is_known or out_bps >= USED_RATIO * state.bps or state.bps < resumes_bps
     if now_s - state.good_since_s < proof_s or now_s < state.follows_until_s or not is_used:
         return state
-    wanted_bps = max(state.bps * (FIRST_STEP_RATIO if is_first else STEP_RATIO), RESUMES_BPS)
-    proven_bps = math.inf if seen.is_known else max(BEYOND_RATIO * (seen.out_bps or 0.0), RESUMES_BPS)
-    bps = int(min(wanted_bps, proven_bps, _most_bps(state, now_s), seen.most_bps))
+    if state.carries_bps is not None and state.carries_bps < min(state.bps, out_bps):
+        state = replace(state, carries_bps=None)  # it did carry more, for so long, and no queue grew
+    if seen.is_known:
+        wanted_bps = max(state.bps * KNOWN_STEP_RATIO, state.bps + KNOWN_STEP_BPS_MIN)
+    else:
+        beyond_ratio = FIRST_BEYOND_RATIO if state.is_first else BEYOND_RATIO
+        step_ratio = FIRST_STEP_RATIO if state.is_first else STEP_RATIO
+        wanted_bps = max(min(state.bps * step_ratio, beyond_ratio * out_bps), resumes_bps)
+    bps = int(min(wanted_bps, _most_bps(state, now_s), seen.most_bps))
     return replace(state, bps=bps, good_since_s=now_s) if bps > state.bps else state
 
 
 def _most_bps(state: Alone, now_s: float) -> float:
     if state.carries_bps is None:
         return math.inf
-    tries = (now_s - state.full_s) // state.try_s
+    tries = min((now_s - state.full_s) // state.try_s, TRIES_MAX)
     return state.carries_bps * (ROOM_RATIO if not tries else TRY_RATIO**tries)

@@ -7,10 +7,19 @@ from itertools import pairwise
 
 import pytest
 
-from gateway.backhaul.budgets import ASKED_S, BUDGET_EVERY_S, CALL_UNKNOWN_BPS, CALL_WANTS_BPS, Budget
+from gateway.backhaul.budgets import (
+    ASKED_S,
+    BUDGET_EVERY_S,
+    CALL_CLAIMS_BPS,
+    CALL_UNKNOWN_BPS,
+    CALL_WANTS_BPS,
+    Budget,
+)
 from gateway.backhaul.link import Backhaul
 from gateway.backhaul.sensing.figures import Estimate, LinkFigures, WayFigures
+from gateway.backhaul.sensing.samples import Way
 from gateway.backhaul.sharing.classes import TrafficClass
+from gateway.backhaul.sharing.company import ALONE_AFTER_S
 from gateway.backhaul.sharing.policy import Policy
 from gateway.backhaul.sharing.shares import Capacity
 from tests.unit.demo.virtual_time import LoopClock, in_virtual_time
@@ -65,6 +74,81 @@ async def running(backhaul: Backhaul) -> AsyncIterator[Backhaul]:
 
 async def ticks(count: int = 2) -> None:
     await asyncio.sleep(BUDGET_EVERY_S * (count + 0.5))
+
+
+def heard(backhaul: Backhaul, monkeypatch: pytest.MonkeyPatch, *, out_bps: float) -> None:
+    """Have both directions without a queue, and so much come out of them."""
+    measuring = backhaul.steering.measuring
+    for name in ("queueing_s", "standing_s"):
+        monkeypatch.setattr(measuring, name, lambda way: 0.0)
+    monkeypatch.setattr(measuring, "out_bps", lambda way: out_bps)
+
+
+def test_a_call_alone_finds_out_what_nobody_knows_and_beside_others_takes_its_share(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def journey() -> None:
+        figures = Figures()
+        async with running(made(figures, monkeypatch)) as backhaul:
+            heard(backhaul, monkeypatch, out_bps=900_000)
+            with backhaul.share(REALTIME):
+                await asyncio.sleep(60)
+                assert backhaul.call_budget() == Budget(CALL_WANTS_BPS, CALL_WANTS_BPS)
+                backhaul.steering._company.moved_s = LoopClock().now_s() + 60
+                figures.bps = 400_000
+                with backhaul.share(WEB):
+                    await ticks()
+                    beside_bps = backhaul.call_budget().down_bps
+                    assert 0 < beside_bps <= 360_000
+                    await asyncio.sleep(20)
+                    assert backhaul.call_budget().down_bps <= 360_000, "nothing is tried beside others"
+
+    in_virtual_time(journey())
+
+
+def test_what_a_call_alone_found_out_outlives_company(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def journey() -> None:
+        async with running(made(Figures(), monkeypatch)) as backhaul:
+            heard(backhaul, monkeypatch, out_bps=250_000)
+            with backhaul.share(REALTIME):
+                await asyncio.sleep(30)
+                monkeypatch.setattr(backhaul.steering.measuring, "standing_s", lambda way: 0.1)
+                await ticks()
+                monkeypatch.setattr(backhaul.steering.measuring, "standing_s", lambda way: 0.0)
+                carries_bps = backhaul._budgets._alone[Way.DOWN].carries_bps
+                assert carries_bps == 250_000
+                backhaul.steering._company.moved_s = LoopClock().now_s()
+                await ticks()
+                assert not backhaul._budgets._alone
+                await asyncio.sleep(ALONE_AFTER_S)
+                assert backhaul._budgets._alone[Way.DOWN].carries_bps == carries_bps
+
+    in_virtual_time(journey())
+
+
+def test_before_a_call_nothing_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def journey() -> None:
+        async with running(made(Figures(), monkeypatch)) as backhaul:
+            heard(backhaul, monkeypatch, out_bps=900_000)
+            for _ in range(20):
+                backhaul.call_budget()
+                await asyncio.sleep(1)
+            assert not backhaul._budgets._alone
+            assert backhaul.call_budget().down_bps <= CALL_UNKNOWN_BPS
+
+    in_virtual_time(journey())
+
+
+def test_on_a_link_nobody_knows_a_call_claims_more_of_others_than_of_an_empty_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    backhaul = made(Figures(), monkeypatch)
+    assert backhaul.call_budget() == Budget(CALL_UNKNOWN_BPS, CALL_UNKNOWN_BPS)
+    with backhaul.share(INTERACTIVE):
+        assert backhaul.call_budget() == Budget(CALL_UNKNOWN_BPS, CALL_UNKNOWN_BPS)
+    for traffic_class in (WEB, BULK):
+        with backhaul.share(traffic_class):
+            assert backhaul.call_budget() == Budget(CALL_CLAIMS_BPS, CALL_CLAIMS_BPS)
 
 
 def test_a_budget_falls_at_once_and_rises_after_proof(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +236,7 @@ def test_a_figure_that_is_now_sure_and_now_not_moves_a_call_seldom(monkeypatch: 
 
 def test_a_call_has_no_more_than_it_wants_or_the_operator_allows(monkeypatch: pytest.MonkeyPatch) -> None:
     async def journey() -> None:
-        assert made(Figures(), monkeypatch, call_wants_bps=100_000).call_budget().down_bps == 100_000
+        assert made(Figures(), monkeypatch, call_wants_bps=30_000).call_budget().down_bps == 30_000
         assert made(Figures(), monkeypatch).call_budget().down_bps == CALL_UNKNOWN_BPS
         half = Policy(calls_ratio_max=0.5)
         assert made(Figures(1_000_000), monkeypatch, policy=half).call_budget().down_bps == 500_000

@@ -423,7 +423,8 @@ class Measured:
         self.bps = 2_000_000
         monkeypatch.setattr(budgets, "BUDGET_EVERY_S", 0.001)
         monkeypatch.setattr(self.backhaul.steering, "figures", self._figures)
-        monkeypatch.setattr(self.backhaul.steering.measuring, "queueing_s", lambda way: 0.0 if way else None)
+        for heard in ("queueing_s", "standing_s"):
+            monkeypatch.setattr(self.backhaul.steering.measuring, heard, lambda way: 0.0 if way else None)
 
     def _figures(self) -> LinkFigures:
         way = WayFigures(capacity_bps=Estimate(self.bps, 1.0, 0.0))

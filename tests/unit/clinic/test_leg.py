@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from gateway.backhaul.sensing.samples import Way
+from gateway.backhaul.sensing.samples import DelaySample, Sees, Way
 from gateway.clinic.media.headers import HEADER, extension, payload_start
 from gateway.clinic.media.leg import HEARD_PER_S_MAX, Leg
 from gateway.clinic.media.rtcp import (
@@ -55,6 +55,7 @@ class FakeWire:
         self.again: list[bytes] = []
         self.told: list[Feedback] = []
         self.broken: list[Exception] = []
+        self.asked_s: list[float] = []
 
     def send_rtp(self, packet: bytes, kind: str) -> bytes | None:
         assert kind in {"audio", "video"}
@@ -75,7 +76,7 @@ class FakeWire:
         self.take_round_trip = take
 
     def ask(self, now_s: float) -> None:
-        self.asked_s = now_s
+        self.asked_s.append(now_s)
 
 
 class Browser:
@@ -438,6 +439,44 @@ def test_a_browser_that_reports_all_the_time_tells_of_the_link_some_times_a_seco
     for index in range(2_000):
         far.ask(ReceiverReported(ssrc_of(0, "audio"), 0, index, index, 0, 0))
     assert len(ear.losses) <= HEARD_PER_S_MAX
+
+
+@pytest.mark.parametrize(
+    ("sent_bps", "most_asked", "least_asked"), [(20_000, 20, 19), (250_000, 50, 38), (2_000_000, 100, 60)]
+)
+def test_a_far_wire_is_asked_as_often_as_its_rate_allows(sent_bps: int, most_asked: int, least_asked: int) -> None:
+    clock, ear = HandClock(), Ear()
+    far = Browser(clock, 1, ear=ear)
+    far.leg.cap(30_000, sent_bps)
+    for _ in range(200):
+        clock.pass_s(0.05)
+        far.leg.beat()
+    assert least_asked <= len(far.wire.asked_s) <= most_asked
+
+
+def test_before_anything_crosses_the_empty_link_is_asked_ten_times_a_second() -> None:
+    clock = HandClock()
+    far = Browser(clock, 1, ear=Ear())
+    far.wire.is_open = False
+    for _ in range(100):
+        clock.pass_s(0.05)
+        far.leg.beat()
+    assert 30 <= len(far.wire.asked_s) <= 51
+
+
+def test_a_near_wire_is_not_asked() -> None:
+    clock, (near,) = room(1)
+    for _ in range(100):
+        clock.pass_s(0.05)
+        near.leg.beat()
+    assert near.wire.asked_s == []
+
+
+def test_an_answer_s_round_trip_is_told_as_one_of_both_ways() -> None:
+    ear = Ear()
+    far = Browser(HandClock(), 7, ear=ear)
+    far.wire.take_round_trip(0.08, 12.0)
+    assert ear.samples == [DelaySample(12.0, 0.08, "call:7:check", Sees.BOTH)]
 
 
 def test_one_watcher_s_asks_do_not_cost_the_others_their_picture() -> None:

@@ -1,5 +1,8 @@
 """What is missing is asked for while it can come, what was sent is sent again within limits, keyframes are merged."""
 
+from itertools import pairwise
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -132,6 +135,24 @@ def test_keyframes_are_asked_for_once_each_half_second() -> None:
     assert asked == 2
     assert requests.due(2.0)
     assert not requests.due(9.0)
+
+
+@pytest.mark.parametrize(("picture_bps", "pause_s"), [(700_000, 0.5), (60_000, 1.0), (30_000, 2.0), (0, 3.0)])
+def test_keyframes_are_asked_for_as_seldom_as_the_picture_s_rate_takes(picture_bps: int, pause_s: float) -> None:
+    requests = KeyframeRequests()
+    requests.hold_to(picture_bps)
+    asked_s = []
+    for tick in range(1_000):
+        requests.want()
+        if requests.due(1.0 + tick / 100):
+            asked_s.append(1.0 + tick / 100)
+    assert [after - before for before, after in pairwise(asked_s)] == pytest.approx(
+        [pause_s] * (len(asked_s) - 1), abs=0.011
+    )
+    assert len(asked_s) >= 3
+    requests.came()
+    requests.want(at_once=True)
+    assert requests.due(asked_s[-1] + 0.11), "but not for who has nothing to show"
 
 
 def test_who_has_nothing_to_show_does_not_wait_unless_a_keyframe_is_coming() -> None:

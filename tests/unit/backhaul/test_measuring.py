@@ -1,0 +1,97 @@
+"""A queue stands where it is there for several frames; one frame's burst, and what is old, is none."""
+
+from collections.abc import Iterable
+
+import pytest
+
+from gateway.backhaul.measuring import STANDS_S_MAX, Load, Measuring
+from gateway.backhaul.sensing.samples import CounterSample, DelaySample, Sees, Way
+from tests.clocks import HandClock
+
+TICK_S = 0.02
+BASE_S = 0.05
+
+
+class Call:
+    """A call alone on a link whose queues a test tells."""
+
+    def __init__(self, *, alone: bool = True) -> None:
+        self.clock = HandClock()
+        self.carried = CounterSample(0.0, 0, 0)
+        self.measuring = Measuring(self.clock, lambda: self.carried)
+        self.alone = alone
+        self.told(BASE_S)
+
+    def told(self, delay_s: float, sees: Sees = Sees.DOWN) -> None:
+        self.measuring.hear([DelaySample(self.clock.now, delay_s, "call:1:check", sees)])
+
+    def passes(self, seconds: float, queues_s: Iterable[float] = (), *, bps: int = 200_000, every: int = 5) -> None:
+        """Let time pass; each fifth look hears of a queue, in turn."""
+        queues = list(queues_s)
+        for tick in range(round(seconds / TICK_S)):
+            self.clock.pass_s(TICK_S)
+            more = round(bps * TICK_S / 8)
+            self.carried = CounterSample(self.clock.now, self.carried.down_bytes + more, self.carried.up_bytes + more)
+            if queues and tick % every == 0:
+                self.told(BASE_S + queues[tick // every % len(queues)])
+            used = {Way.DOWN: self.carried.down_bytes, Way.UP: self.carried.up_bytes}
+            self.measuring.count(used)
+            self.measuring.look((), {way: Load(used[way], calls_alone=self.alone) for way in Way})
+
+
+def test_what_was_never_heard_of_is_not_known() -> None:
+    call = Call()
+    call.passes(1.0)
+    assert call.measuring.standing_s(Way.UP) is None
+
+
+def test_a_frame_s_burst_is_no_queue_that_stands() -> None:
+    call = Call()
+    call.passes(2.0, (0.15, 0.1, 0.0))
+    assert call.measuring.standing_s(Way.DOWN) == pytest.approx(0.0, abs=0.001)
+
+
+def test_a_queue_that_every_frame_meets_stands() -> None:
+    call = Call()
+    call.passes(2.0, (0.0,))
+    call.passes(1.0, (0.2, 0.12, 0.3))
+    assert call.measuring.standing_s(Way.DOWN) == pytest.approx(0.12, abs=0.02)
+
+
+def test_what_is_heard_of_once_in_so_long_is_not_known() -> None:
+    call = Call()
+    call.passes(1.0, (0.0,))
+    call.passes(STANDS_S_MAX + 0.1)
+    assert call.measuring.standing_s(Way.DOWN) is None
+    call.told(BASE_S + 0.3)
+    call.passes(TICK_S)
+    assert call.measuring.standing_s(Way.DOWN) is None, "one frame may have made it"
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_what_was_heard_is_kept_for_a_second_or_so_and_no_longer(alone: bool) -> None:
+    call = Call(alone=alone)
+    call.passes(20.0, (0.0, 0.1), every=1)
+    assert len(call.measuring._ways[Way.DOWN]._lately) <= STANDS_S_MAX / TICK_S + 2
+
+
+def test_what_comes_out_is_taken_over_several_frames() -> None:
+    call = Call()
+    call.passes(3.0, (0.0,), bps=200_000)
+    assert call.measuring.out_bps(Way.DOWN) == pytest.approx(200_000, rel=0.05)
+    call.clock.pass_s(5.0)
+    call.passes(TICK_S, bps=0)
+    assert call.measuring.out_bps(Way.DOWN) is None, "nobody looked for so long"
+
+
+def test_bursts_of_a_call_alone_do_not_show_a_full_link() -> None:
+    call = Call()
+    call.passes(10.0, (0.15, 0.1, 0.0))
+    estimate = call.measuring.figures().down.capacity_bps
+    assert estimate is not None
+    assert estimate.confidence <= 0.1
+    call.passes(5.0, (0.2, 0.12, 0.3))
+    sure = call.measuring.figures().down.capacity_bps
+    assert sure is not None
+    assert sure.confidence > 0.8
+    assert sure.value == pytest.approx(200_000, rel=0.05)
