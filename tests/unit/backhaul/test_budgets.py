@@ -142,13 +142,16 @@ def test_before_a_call_nothing_is_tried(monkeypatch: pytest.MonkeyPatch) -> None
 def test_on_a_link_nobody_knows_a_call_claims_more_of_others_than_of_an_empty_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    backhaul = made(Figures(), monkeypatch)
-    assert backhaul.call_budget() == Budget(CALL_UNKNOWN_BPS, CALL_UNKNOWN_BPS)
-    with backhaul.share(INTERACTIVE):
+    async def journey() -> None:
+        backhaul = made(Figures(), monkeypatch)
         assert backhaul.call_budget() == Budget(CALL_UNKNOWN_BPS, CALL_UNKNOWN_BPS)
-    for traffic_class in (WEB, BULK):
-        with backhaul.share(traffic_class):
-            assert backhaul.call_budget() == Budget(CALL_CLAIMS_BPS, CALL_CLAIMS_BPS)
+        with backhaul.share(INTERACTIVE):
+            assert backhaul.call_budget() == Budget(CALL_UNKNOWN_BPS, CALL_UNKNOWN_BPS)
+        for traffic_class in (WEB, BULK):
+            with backhaul.share(traffic_class):
+                assert backhaul.call_budget() == Budget(CALL_CLAIMS_BPS, CALL_CLAIMS_BPS)
+
+    in_virtual_time(journey())
 
 
 def test_a_budget_falls_at_once_and_rises_after_proof(monkeypatch: pytest.MonkeyPatch) -> None:
