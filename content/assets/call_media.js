@@ -9,12 +9,13 @@
   const PICTURE = { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 25, max: 25 } };
   // below this many bits a second: the picture's height and pictures a second (measured with VP8)
   const SIZES = [
-    [50_000, 120, 12],
-    [90_000, 180, 15],
-    [150_000, 240, 20],
-    [350_000, 360, 20],
+    [65_000, 120, 15],
+    [220_000, 180, 20],
+    [350_000, 240, 20],
+    [550_000, 360, 20],
     [Infinity, 480, 25],
   ];
+  const STAYS_RATIO = 0.7; // of what made it grow: each change of size costs a whole picture
   const SHARED_FPS = 5; // text that is read, not watched
   const CHANGE_RATIO = 0.1; // a cap that moved less is left as it is
   const STILL_PX = 112;
@@ -23,6 +24,7 @@
 
   let camera = ""; // the chosen device
   let metering, lock;
+  let size = 0; // of SIZES
   let announced = "";
   let stillAt = 0;
   let applying = Promise.resolve();
@@ -220,7 +222,10 @@
   function fit(encoding, track) {
     const bps = Call.place.plan.video_bps;
     if (!bps) return false;
-    const [, height, fps] = SIZES.find(([below]) => bps < below);
+    const grown = SIZES.findIndex(([below]) => bps < below);
+    const stays = grown < size && bps >= STAYS_RATIO * SIZES[size - 1][0];
+    if (!stays) size = grown;
+    const [, height, fps] = SIZES[size];
     const { width: wide = 640, height: high = 480 } = track.getSettings();
     const scale = Call.screen ? 1 : Math.max(1, Math.min(wide, high) / height);
     const shown = Call.screen ? SHARED_FPS : fps;

@@ -53,11 +53,11 @@ class Voice:
 
 
 SPARSE = Voice(12_000, 0.06)  # 20 kb/s on the wire; 40 ms later than the usual packets
-LEAN = Voice(16_000, 0.04)
+LEAN = Voice(16_000, 0.02)  # 39 kb/s on the wire
 FULL = Voice(24_000, 0.02)  # 47 kb/s on the wire
 
 # A better voice is worth it once the picture has this much beside it.
-_BETTER_VOICES = ((LEAN, 60_000), (FULL, 180_000))
+_BETTER_VOICES = ((LEAN, 80_000), (FULL, 180_000))
 
 
 def choose_voice(budget_bps: int, copies: int = 1, legs: int = 1) -> Voice:

@@ -19,7 +19,7 @@ from gateway.clinic.invitation import Role
 PROOF_S = 3.0
 PROOF_S_MAX = 24.0
 REMEMBERED_S = 60.0  # how long a pause makes the next proof longer
-GOOD_BPS = 120_000  # 320×240 at 15 frames a second or more (2026-11): what matters has that before others come in
+GOOD_BPS = 120_000  # 240×180 at 20 frames a second (2026-11): what matters has that before others come in
 STILL_BYTES_MAX = 6_000  # a picture 320 wide as a JPEG
 STILL_BITS = STILL_BYTES_MAX * 8 * 4 // 3 + 2_400  # in base64, with its message's and packets' headers
 STILL_S_MIN = 3

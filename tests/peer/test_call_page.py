@@ -89,7 +89,9 @@ async def test_the_picture_s_size_follows_what_the_plan_allows(browser: Browser)
     async with scripted(browser) as (box, page):
         await joined(box, page)
         plan = {"send": True, "picture": True, "still_s": None}
-        for bps, fps, scale in ((45_000, 12, 4.0), (80_000, 15, 8 / 3), (300_000, 20, 4 / 3), (700_000, 25, 1.0)):
+        small, middle = (15, 4.0), (20, 8 / 3)
+        shrinks_late = ((45_000, *small), (80_000, *middle), (50_000, *middle), (45_000, *small))
+        for bps, fps, scale in (*shrinks_late, (300_000, 20, 2.0), (500_000, 20, 4 / 3), (700_000, 25, 1.0)):
             await box.tell_state(plan={**plan, "video_bps": bps})
             wanted = f"(bps) => ({PICTURE_SENT})().maxBitrate === bps"
             await page.wait_for_function(wanted, arg=bps)

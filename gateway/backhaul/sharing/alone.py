@@ -3,8 +3,9 @@
 Beside other traffic a call takes its share, and the others make room. Alone, the only queue is its own: where one
 stands, the link is full, and what comes out of it is what it carries. Then the call takes less at once, waits until its
 senders have followed, and looks again. Without a queue it takes more: in large steps until the link was once full, in
-small ones towards eight tenths of that afterwards, and past it seldom: ever more seldom where that failed. Where it did
-not fail the link has changed, and is found out anew.
+smaller ones towards eight tenths of that afterwards, and past it seldom and in the smallest: what a step is too much
+stands as a queue for as long as it takes to be seen and obeyed. Where that fails it is tried ever more seldom; where it
+does not the link has changed, and is found out anew.
 
 A picture comes in bursts. One frame makes a queue that the next no longer meets, so only what stands for several frames
 counts (`standing_s`: the least of them).
@@ -23,17 +24,21 @@ FULL_S = 0.05  # a queue that stands so long is felt (bufferbloat.net),
 FULL_BITS = 6_000  # or as long as a small picture's frame takes
 CLEAR_RATIO = 0.6  # of that is no queue
 FOLLOWS_S = 1.2  # until a browser has obeyed, and the queue tells of it
+SHRINKS_S, SHRINKS_RATIO = 0.6, 0.8  # a queue that is so much shorter after so long needs nothing more
 LONG_S = 0.2  # a queue that may be losing already
 DRAINS_S = 1.0  # within which a queue is to be gone
 LEAST_RATIO = 0.5  # of what the link carries is kept: less is seen, and gains little
 ROOM_RATIO = 0.8  # of what it carries: a frame comes in a burst, and the voice waits behind it
 PROOF_S, FIRST_PROOF_S, BLIND_PROOF_S = 3.0, 1.5, 6.0
-STEP_RATIO, FIRST_STEP_RATIO = 1.2, 1.5
-USED_RATIO = 0.7  # of its budget a call must use, or nothing is proven
-BEYOND_RATIO, FIRST_BEYOND_RATIO = 1.15, 1.5  # of what came out a call may try
+STEP_RATIO, FIRST_STEP_RATIO, NEAR_STEP_RATIO = 1.2, 1.4, 1.06
+FIRST_STEP_BPS_MIN = 100_000  # below, a queue is long before it is heard of
+NEAR_RATIO = 1.3  # of what it last carried: past that it is another link
+USED_RATIO = 0.8  # of its budget a call must use, or nothing is proven
+BEYOND_RATIO, FIRST_BEYOND_RATIO = 1.15, 1.25  # of what came out a call may try
 TRY_S, TRY_S_MAX = 10.0, 300.0  # after so long more than it last carried is tried
-TRY_RATIO, TRIES_MAX = 1.15, 50  # so many are a thousandfold
 RESUMES_BPS = 62_000  # on the wire, with its voice: less lets no picture begin that would use it
+GOES_ON_BPS = 57_000  # less pauses a picture that is seen
+DRAINING_RATIO = 0.85  # of what it carries: with less in use a queue drains
 UNWATCHED_S_MAX = 1.0
 
 
@@ -46,6 +51,7 @@ class Alone:
     good_since_s: float
     is_first: bool = True  # it never had to take less
     follows_until_s: float = float("-inf")
+    stood_s: float = 0.0  # the longest queue since it took less
     carries_bps: int | None = None  # when it was last full, until it carried more
     full_s: float = float("-inf")
     try_s: float = TRY_S  # how long after it was full more is tried
@@ -83,7 +89,11 @@ def step(state: Alone, now_s: float, seen: Seen) -> Alone:
     """Return the state now."""
     state = _watched(state, now_s, seen)
     if seen.standing_s is not None and seen.standing_s > _full_s(state) and seen.out_bps:
-        return state if now_s < state.follows_until_s else _fallen(state, now_s, seen, seen.standing_s, seen.out_bps)
+        if now_s < state.follows_until_s:
+            return replace(state, stood_s=max(state.stood_s, seen.standing_s))
+        if seen.standing_s < SHRINKS_RATIO * state.stood_s:  # it is on its way out
+            return replace(state, follows_until_s=now_s + SHRINKS_S, stood_s=seen.standing_s)
+        return _fallen(state, now_s, seen, seen.standing_s, seen.out_bps)
     return _risen(state, now_s, seen)
 
 
@@ -95,6 +105,7 @@ def _watched(state: Alone, now_s: float, seen: Seen) -> Alone:
         bps=min(state.bps, seen.most_bps),
         seen_s=now_s,
         good_since_s=state.good_since_s if is_good else now_s,
+        stood_s=state.stood_s if queues else 0.0,
         is_first=state.is_first and state.bps <= seen.most_bps,
     )
 
@@ -106,18 +117,26 @@ def _full_s(state: Alone) -> float:
 def _fallen(state: Alone, now_s: float, seen: Seen, standing_s: float, out_bps: float) -> Alone:
     room_ratio = max(ROOM_RATIO - standing_s / DRAINS_S / 2, LEAST_RATIO)
     if seen.is_sent:
-        out_bps = min(out_bps, state.bps)
-        bps = out_bps * (LEAST_RATIO if standing_s > LONG_S else room_ratio)
+        bps = min(out_bps, state.bps) * (LEAST_RATIO if standing_s > LONG_S else room_ratio)
     else:
         bps = max(min(out_bps * room_ratio, state.bps * ROOM_RATIO), out_bps * LEAST_RATIO)
     least_bps = VOICE_BPS * seen.calls
+    if state.bps > GOES_ON_BPS * seen.calls:  # for once: a queue a little longer is less of a loss than a picture
+        least_bps = _least_bps(out_bps, GOES_ON_BPS, seen.calls)
     bps = min(max(int(bps), least_bps), state.bps)  # what else comes out is somebody's who does not ask
-    fallen = replace(state, bps=bps, good_since_s=now_s, is_first=False, follows_until_s=now_s + FOLLOWS_S)
-    if out_bps < least_bps:
+    fallen = replace(state, bps=bps, good_since_s=now_s, is_first=False, stood_s=standing_s)
+    fallen = replace(fallen, follows_until_s=now_s + FOLLOWS_S)
+    if out_bps < VOICE_BPS * seen.calls:
         return fallen  # it stood still: that tells nothing of what it carries
     failed = -math.inf < state.full_s < now_s - state.try_s
     try_s = min(2 * state.try_s, TRY_S_MAX) if failed else state.try_s
     return replace(fallen, carries_bps=int(out_bps), full_s=now_s, try_s=try_s)
+
+
+def _least_bps(carries_bps: float, picture_bps: int, calls: int) -> int:
+    """Return what calls have at least: with a picture, if that leaves a queue some room to drain."""
+    fits = picture_bps * calls <= DRAINING_RATIO * carries_bps
+    return (picture_bps if fits else VOICE_BPS) * calls
 
 
 def _risen(state: Alone, now_s: float, seen: Seen) -> Alone:
@@ -126,20 +145,27 @@ def _risen(state: Alone, now_s: float, seen: Seen) -> Alone:
     is_used = seen.is_known or out_bps >= USED_RATIO * state.bps or state.bps < resumes_bps
     if now_s - state.good_since_s < proof_s or now_s < state.follows_until_s or not is_used:
         return state
-    if state.carries_bps is not None and state.carries_bps < min(state.bps, out_bps):
-        state = replace(state, carries_bps=None)  # it did carry more, for so long, and no queue grew
+    if state.carries_bps is not None and NEAR_RATIO * state.carries_bps < state.bps:
+        state = replace(state, carries_bps=None, try_s=TRY_S)  # it carries more now: no queue grew
     if seen.is_known:
         wanted_bps = max(state.bps * KNOWN_STEP_RATIO, state.bps + KNOWN_STEP_BPS_MIN)
     else:
-        beyond_ratio = FIRST_BEYOND_RATIO if state.is_first else BEYOND_RATIO
-        step_ratio = FIRST_STEP_RATIO if state.is_first else STEP_RATIO
-        wanted_bps = max(min(state.bps * step_ratio, beyond_ratio * out_bps), resumes_bps)
-    bps = int(min(wanted_bps, _most_bps(state, now_s), seen.most_bps))
+        step_ratio, beyond_ratio = _ratios(state)
+        wanted_bps = max(min(step_ratio * state.bps, beyond_ratio * out_bps), resumes_bps)
+    bps = int(min(wanted_bps, _most_bps(state, now_s, seen.calls), seen.most_bps))
     return replace(state, bps=bps, good_since_s=now_s) if bps > state.bps else state
 
 
-def _most_bps(state: Alone, now_s: float) -> float:
-    if state.carries_bps is None:
+def _ratios(state: Alone) -> tuple[float, float]:
+    """Return how much a step may be, of the budget and of what came out."""
+    if state.is_first and state.bps >= FIRST_STEP_BPS_MIN:
+        return FIRST_STEP_RATIO, FIRST_BEYOND_RATIO
+    is_near = state.carries_bps is not None and state.bps >= int(ROOM_RATIO * state.carries_bps)
+    return NEAR_STEP_RATIO if is_near else STEP_RATIO, BEYOND_RATIO
+
+
+def _most_bps(state: Alone, now_s: float, calls: int) -> float:
+    """Return what may be taken: until it is time to try, no more than leaves room."""
+    if state.carries_bps is None or now_s - state.full_s >= state.try_s:
         return math.inf
-    tries = min((now_s - state.full_s) // state.try_s, TRIES_MAX)
-    return state.carries_bps * (ROOM_RATIO if not tries else TRY_RATIO**tries)
+    return max(state.carries_bps * ROOM_RATIO, _least_bps(state.carries_bps, RESUMES_BPS, calls))

@@ -100,11 +100,13 @@
     Object.assign(video.style, { position: "fixed", right: 0, bottom: 0, width: "64px", height: "48px", zIndex: 9 });
     document.body.append(video);
     video.play().catch(() => {});
-    const seen = () => {
+    let presented = 0; // a busy page is not called for each frame
+    const seen = (at, { presentedFrames }) => {
       const now = Date.now();
       const clock = read(video);
       const latency = clock && (now - clock.at + 2 * CLOCK) % CLOCK;
-      frames.push([now, latency, video.videoWidth, video.videoHeight, clock && clock.who]);
+      frames.push([now, latency, video.videoWidth, video.videoHeight, clock && clock.who, presentedFrames - presented]);
+      presented = presentedFrames;
       video.requestVideoFrameCallback(seen);
     };
     video.requestVideoFrameCallback(seen);

@@ -64,7 +64,7 @@ def seen(told: Mapping[str, Any], window: Window, who: int | None = None) -> See
     packets, samples, concealed = (_grown(told["samples"], "heard", window)[each] for each in (0, 2, 3))
     sizes = [f"{each[2]}×{each[3]}" for each in frames if each[2]]
     return Seen(
-        fps=len(frames) / window.length_s,
+        fps=sum(each[5] for each in frames) / window.length_s,
         size=max(set(sizes), key=sizes.count) if sizes else "–",
         frozen_s=frozen_s([each[0] for each in frames], window),
         empty_s=empty_s([each[0] for each in frames], window),
