@@ -36,6 +36,7 @@ NEAR_RATIO = 1.3  # of what it last carried: past that it is another link
 USED_RATIO = 0.8  # of its budget a call must use, or nothing is proven
 BEYOND_RATIO, FIRST_BEYOND_RATIO = 1.15, 1.25  # of what came out a call may try
 TRY_S, TRY_S_MAX = 10.0, 300.0  # after so long more than it last carried is tried
+FAILED_RATIO, SMALLEST_FAILED_RATIO = 2, 6
 RESUMES_BPS = 62_000  # on the wire, with its voice: less lets no picture begin that would use it
 GOES_ON_BPS = 57_000  # less pauses a picture that is seen
 DRAINING_RATIO = 0.85  # of what it carries: with less in use a queue drains
@@ -128,9 +129,15 @@ def _fallen(state: Alone, now_s: float, seen: Seen, standing_s: float, out_bps: 
     fallen = replace(fallen, follows_until_s=now_s + FOLLOWS_S)
     if out_bps < VOICE_BPS * seen.calls:
         return fallen  # it stood still: that tells nothing of what it carries
+    return replace(fallen, carries_bps=int(out_bps), full_s=now_s, try_s=_next_try_s(state, now_s, seen.calls))
+
+
+def _next_try_s(state: Alone, now_s: float, calls: int) -> float:
+    """Return how long after a fall more is tried; a smallest picture that does not fit makes the longest queues."""
+    if state.bps <= RESUMES_BPS * calls:
+        return min(SMALLEST_FAILED_RATIO * state.try_s, TRY_S_MAX)
     failed = -math.inf < state.full_s < now_s - state.try_s
-    try_s = min(2 * state.try_s, TRY_S_MAX) if failed else state.try_s
-    return replace(fallen, carries_bps=int(out_bps), full_s=now_s, try_s=try_s)
+    return min(FAILED_RATIO * state.try_s, TRY_S_MAX) if failed else state.try_s
 
 
 def _least_bps(carries_bps: float, picture_bps: int, calls: int) -> int:
