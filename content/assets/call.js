@@ -30,7 +30,7 @@ const Call = (() => {
     isOver: false, // the clinic ended it
     advice: words.ready,
     outlook: "", // what the link would carry
-    silentS: 0, // seconds in a row without a byte of the box
+    silentS: 0, // seconds without a byte of the box
     quietS: 0, // seconds in a row without a packet of another person
     isUp: () => Boolean(call.peer) && call.peer.connectionState === "connected",
     isOpen: () => false,

@@ -10,7 +10,9 @@
   const DIAL_MS = 5000;
   const FRESH_MS = 7000; // the box speaks every 5 s
   const SILENCE_MS = 15000;
-  const STILL_MAX = 3; // seconds without a byte of the box, which sends two reports a second whatever anybody says
+  // seconds without a byte of the box, which sends two reports a second whatever anybody says
+  const DOUBT_S = 1.4;
+  const STILL_MAX = 3;
   const GATHER_MS = 1000;
   const RELAYED_MS = 3000; // a relay is asked over the network
   const ANSWER_MS = 12000;
@@ -70,13 +72,13 @@
     else offer();
   }
 
-  function lost() {
+  function lost(pause = PAUSES_MS[Math.min(tries, PAUSES_MS.length - 1)]) {
+    tries++;
     const gone = socket;
     socket = null;
     offeredAt = 0;
     gone.close();
     Call.tell("lost");
-    const pause = PAUSES_MS[Math.min(tries++, PAUSES_MS.length - 1)];
     retry = setTimeout(dial, pause * (0.8 + 0.4 * Math.random()));
     Call.show();
   }
@@ -188,7 +190,7 @@
 
   // A link that moved tells nobody: the box is asked once, and says how to go on.
   function doubt() {
-    if (Call.silentS === STILL_MAX && Call.isOpen() && Date.now() - heardAt > (STILL_MAX - 0.5) * WATCH_MS) lost();
+    if (Call.silentS >= DOUBT_S && Call.isOpen() && Date.now() - heardAt > DOUBT_S * 1000) lost(0);
   }
 
   function begin() {

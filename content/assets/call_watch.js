@@ -3,9 +3,12 @@
 (() => {
   const { words } = Call;
   const TOLD_S = 5;
+  const LISTEN_MS = 500; // so often while nothing comes
   const NAMES = { good: words.good, fair: words.fair, poor: words.poor, voice: words.soundOnly };
 
   let received = 0; // bytes of this connection
+  let receivedAt = 0;
+  let listening;
   let packets = 0; // of other people
   let counted = null; // at the last telling
   let measured = null; // a second ago
@@ -13,6 +16,7 @@
 
   function begin() {
     received = packets = seconds = 0;
+    receivedAt = Date.now();
     counted = measured = null;
   }
 
@@ -22,20 +26,30 @@
     const reports = [...(await measuring.getStats()).values()];
     if (measuring !== Call.peer) return;
     const sum = count(reports, measuring.getTransceivers());
-    pulse(reports, sum);
+    Call.quietS = sum.packets && sum.packets === packets ? Call.quietS + 1 : 0;
+    packets = sum.packets;
+    pulse(reports);
     quality(sum);
     figures(sum);
     Call.show();
   }
 
-  function pulse(reports, sum) {
+  function pulse(reports) {
     const pairs = reports.filter((each) => each.type === "candidate-pair");
     const bytes = pairs.reduce((total, each) => total + (each.bytesReceived || 0), 0);
-    Call.silentS = bytes === received ? Call.silentS + 1 : 0;
-    Call.quietS = sum.packets && sum.packets === packets ? Call.quietS + 1 : 0;
+    if (bytes !== received) receivedAt = Date.now();
     received = bytes;
-    packets = sum.packets;
+    Call.silentS = (Date.now() - receivedAt) / 1000;
     Call.doubt();
+    clearTimeout(listening);
+    if (Call.silentS) listening = setTimeout(listen, LISTEN_MS);
+  }
+
+  async function listen() {
+    const listened = Call.peer;
+    if (!listened || !Call.isUp()) return;
+    const reports = [...(await listened.getStats()).values()];
+    if (listened === Call.peer) pulse(reports);
   }
 
   // What came for the places where somebody is; an empty one conceals all the time.

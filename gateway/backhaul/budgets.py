@@ -24,6 +24,7 @@ from gateway.clock import Clock
 
 CALL_WANTS_BPS = 800_000  # one 640×480 picture at 700 kb/s, its voice and their headers, one direction
 CALL_UNKNOWN_BPS = 50_000  # budget where no capacity is known: the voice, until the empty link has been heard,
+AGAIN_BPS_MAX, AGAIN_RATIO, AGAIN_S = 150_000, 0.5, 600.0  # … or so much of what the last call found out
 CALL_CLAIMS_BPS = 300_000  # or what it claims of others who fill the link: that holds on all but the weakest 4G
 BUDGET_EVERY_S = 0.2
 ASKED_S = 5.0  # whoever asks again within so long sees a budget that is kept
@@ -52,7 +53,7 @@ class CallBudgets:
         self._on_change = on_change
         self._kept: dict[Way, CallBudget] = {}
         self._alone: dict[Way, Alone] = {}  # of all calls together, while nothing else moves
-        self._found: dict[Way, Alone] = {}  # the same, while something does
+        self._found: dict[Way, Alone] = {}  # the same, when they last were
         self._asked = asyncio.Event()
         self._asked_s = NEVER_S
 
@@ -83,10 +84,12 @@ class CallBudgets:
             await self._asked.wait()
             before, calls = self._each(), self._open()[TrafficClass.REALTIME]
             forgotten = not calls and self._clock.now_s() - self._asked_s > ASKED_S
+            if self._steering.told is not None:
+                self._found.clear()
             if forgotten or self._steering.told is not None:
                 self._kept.clear()
+                self._found |= self._alone
                 self._alone.clear()
-                self._found.clear()
                 self._asked.clear()
             else:
                 self._step(max(calls, 1))
@@ -101,7 +104,7 @@ class CallBudgets:
             if alone:
                 self._kept.pop(way, None)
                 if way not in self._alone:
-                    found, bps = self._found.pop(way, None), before_bps * calls
+                    found, bps = self._lately_found(way), before_bps * calls
                     self._alone[way] = begin_alone(now_s, bps) if found is None else resume_alone(found, now_s, bps)
                 self._alone[way] = step_alone(self._alone[way], now_s, self._seen(way, calls))
                 continue
@@ -142,10 +145,10 @@ class CallBudgets:
         wants_bps = min(self._call_wants_bps, policy.call_bps_max)
         estimate = (figures.down if way is Way.DOWN else figures.up).capacity_bps
         if estimate is None:
-            return min(self._least_bps() // calls, wants_bps)
+            return min(self._least_bps(way) // calls, wants_bps)
         carries_bps = int(estimate.value)
         if estimate.confidence < SURE_CONFIDENCE:  # it carries at least that: more is found out by trying
-            carries_bps = max(int(carries_bps * PROVES_RATIO), self._least_bps())
+            carries_bps = max(int(carries_bps * PROVES_RATIO), self._least_bps(way))
         queueing_s = self._steering.measuring.queueing_s(way)
         if queueing_s is not None and queueing_s > DRAINS_S_MIN:  # what waits is to go, too
             lately_bps = self._steering.measuring.lately_bps(way)
@@ -153,10 +156,17 @@ class CallBudgets:
         in_use = {**self._open(), TrafficClass.REALTIME: calls}
         return divide(carries_bps, in_use, calls * wants_bps, policy)[TrafficClass.REALTIME] // calls
 
-    def _least_bps(self) -> int:
+    def _least_bps(self, way: Way) -> int:
         """Return what a link is taken to carry at least while nobody is sure."""
-        others = self._open().keys() & {TrafficClass.WEB, TrafficClass.BULK}
-        return CALL_CLAIMS_BPS if others else CALL_UNKNOWN_BPS
+        if self._open().keys() & {TrafficClass.WEB, TrafficClass.BULK}:
+            return CALL_CLAIMS_BPS
+        found = self._lately_found(way)
+        again_bps = 0 if found is None else min(int(found.good_bps * AGAIN_RATIO), AGAIN_BPS_MAX)
+        return max(again_bps, CALL_UNKNOWN_BPS)
+
+    def _lately_found(self, way: Way) -> Alone | None:
+        found = self._found.get(way)
+        return found if found is not None and self._clock.now_s() - found.seen_s <= AGAIN_S else None
 
     def _open(self) -> Counter[TrafficClass]:
         return Counter(flow.traffic_class for flow in self._steering.open.values())

@@ -39,7 +39,7 @@ from gateway.clinic.messages import (
     still,
 )
 from gateway.clinic.peer import NoWayError, Peer
-from gateway.clinic.place import LOST_S, NEVER_S, STILL_PAUSE_S, OpenPeer, Place
+from gateway.clinic.place import CAME_BACK_S, NEVER_S, STILL_PAUSE_S, OpenPeer, Place
 from gateway.clinic.quality import CallQuality, PageFigures
 from gateway.clinic.recordings.recordings import Ongoing
 from gateway.clinic.sharing_out import Budgets, Outcome, begin_with, share_out, voices_fit
@@ -175,7 +175,7 @@ class Consultation:
     def resume(self, role: Role, socket: Socket) -> None:
         """Let a page that lost its socket go on with its media, or ask it for a new offer."""
         place = self._places[role]
-        if place.peer is None or not place.peer.is_connected or place.peer.silent_s() > LOST_S:
+        if place.peer is None or not place.peer.is_connected or place.peer.silent_s() > CAME_BACK_S:
             socket.say(AGAIN)
             return
         self._seat(place, socket)

@@ -53,6 +53,7 @@ class Alone:
     is_first: bool = True  # it never had to take less
     follows_until_s: float = float("-inf")
     stood_s: float = 0.0  # the longest queue since it took less
+    good_bps: int = 0  # the last that was proven, however little there is now
     carries_bps: int | None = None  # when it was last full, until it carried more
     full_s: float = float("-inf")
     try_s: float = TRY_S  # how long after it was full more is tried
@@ -129,7 +130,8 @@ def _fallen(state: Alone, now_s: float, seen: Seen, standing_s: float, out_bps: 
     fallen = replace(fallen, follows_until_s=now_s + FOLLOWS_S)
     if out_bps < VOICE_BPS * seen.calls:
         return fallen  # it stood still: that tells nothing of what it carries
-    return replace(fallen, carries_bps=int(out_bps), full_s=now_s, try_s=_next_try_s(state, now_s, seen.calls))
+    try_s = _next_try_s(state, now_s, seen.calls)
+    return replace(fallen, carries_bps=int(out_bps), full_s=now_s, try_s=try_s, good_bps=bps)
 
 
 def _next_try_s(state: Alone, now_s: float, calls: int) -> float:
@@ -160,7 +162,7 @@ def _risen(state: Alone, now_s: float, seen: Seen) -> Alone:
         step_ratio, beyond_ratio = _ratios(state)
         wanted_bps = max(min(step_ratio * state.bps, beyond_ratio * out_bps), resumes_bps)
     bps = int(min(wanted_bps, _most_bps(state, now_s, seen.calls), seen.most_bps))
-    return replace(state, bps=bps, good_since_s=now_s) if bps > state.bps else state
+    return replace(state, bps=bps, good_since_s=now_s, good_bps=state.bps) if bps > state.bps else state
 
 
 def _ratios(state: Alone) -> tuple[float, float]:

@@ -8,6 +8,8 @@ from itertools import pairwise
 import pytest
 
 from gateway.backhaul.budgets import (
+    AGAIN_BPS_MAX,
+    AGAIN_S,
     ASKED_S,
     BUDGET_EVERY_S,
     CALL_CLAIMS_BPS,
@@ -122,6 +124,25 @@ def test_what_a_call_alone_found_out_outlives_company(monkeypatch: pytest.Monkey
                 assert not backhaul._budgets._alone
                 await asyncio.sleep(ALONE_AFTER_S)
                 assert backhaul._budgets._alone[Way.DOWN].carries_bps == carries_bps
+
+    in_virtual_time(journey())
+
+
+def test_a_call_that_comes_back_begins_with_half_of_what_the_last_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def journey() -> None:
+        async with running(made(Figures(), monkeypatch)) as backhaul:
+            heard(backhaul, monkeypatch, out_bps=250_000)
+            with backhaul.share(REALTIME):
+                await asyncio.sleep(30)
+                assert backhaul.call_budget().down_bps > 2 * CALL_UNKNOWN_BPS
+                monkeypatch.setattr(backhaul.steering.measuring, "standing_s", lambda way: 2.0)
+                monkeypatch.setattr(backhaul.steering.measuring, "out_bps", lambda way: 500.0)
+                await ticks()
+                assert backhaul.call_budget().down_bps <= CALL_UNKNOWN_BPS, "the link stands still"
+            await asyncio.sleep(40)
+            assert CALL_UNKNOWN_BPS < backhaul.call_budget().down_bps <= AGAIN_BPS_MAX
+            await asyncio.sleep(AGAIN_S)
+            assert backhaul.call_budget().down_bps == CALL_UNKNOWN_BPS
 
     in_virtual_time(journey())
 
