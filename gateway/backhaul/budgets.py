@@ -104,7 +104,7 @@ class CallBudgets:
             if alone:
                 self._kept.pop(way, None)
                 if way not in self._alone:
-                    found, bps = self._lately_found(way), before_bps * calls
+                    found, bps = self._lately_found(way), max(before_bps * calls, self._again_bps(way))
                     self._alone[way] = begin_alone(now_s, bps) if found is None else resume_alone(found, now_s, bps)
                 self._alone[way] = step_alone(self._alone[way], now_s, self._seen(way, calls))
                 continue
@@ -160,9 +160,11 @@ class CallBudgets:
         """Return what a link is taken to carry at least while nobody is sure."""
         if self._open().keys() & {TrafficClass.WEB, TrafficClass.BULK}:
             return CALL_CLAIMS_BPS
+        return max(self._again_bps(way), CALL_UNKNOWN_BPS)
+
+    def _again_bps(self, way: Way) -> int:
         found = self._lately_found(way)
-        again_bps = 0 if found is None else min(int(found.good_bps * AGAIN_RATIO), AGAIN_BPS_MAX)
-        return max(again_bps, CALL_UNKNOWN_BPS)
+        return 0 if found is None else min(int(found.good_bps * AGAIN_RATIO), AGAIN_BPS_MAX)
 
     def _lately_found(self, way: Way) -> Alone | None:
         found = self._found.get(way)

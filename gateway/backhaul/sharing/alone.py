@@ -33,6 +33,7 @@ PROOF_S, FIRST_PROOF_S, BLIND_PROOF_S = 3.0, 1.5, 6.0
 STEP_RATIO, FIRST_STEP_RATIO, NEAR_STEP_RATIO = 1.2, 1.4, 1.06
 FIRST_STEP_BPS_MIN = 100_000  # below, a queue is long before it is heard of
 NEAR_RATIO = 1.3  # of what it last carried: past that it is another link
+STILL_BPS = 2_000  # reports and the like
 USED_RATIO = 0.8  # of its budget a call must use, or nothing is proven
 BEYOND_RATIO, FIRST_BEYOND_RATIO = 1.15, 1.25  # of what came out a call may try
 TRY_S, TRY_S_MAX = 10.0, 300.0  # after so long more than it last carried is tried
@@ -91,6 +92,8 @@ def step(state: Alone, now_s: float, seen: Seen) -> Alone:
     """Return the state now."""
     state = _watched(state, now_s, seen)
     if seen.standing_s is not None and seen.standing_s > _full_s(state) and seen.out_bps:
+        if seen.out_bps < STILL_BPS:  # the link is gone: less would help nobody, and tells nothing of what it carries
+            return replace(state, follows_until_s=now_s + FOLLOWS_S)
         if now_s < state.follows_until_s:
             return replace(state, stood_s=max(state.stood_s, seen.standing_s))
         if seen.standing_s < SHRINKS_RATIO * state.stood_s:  # it is on its way out
@@ -129,7 +132,7 @@ def _fallen(state: Alone, now_s: float, seen: Seen, standing_s: float, out_bps: 
     fallen = replace(state, bps=bps, good_since_s=now_s, is_first=False, stood_s=standing_s)
     fallen = replace(fallen, follows_until_s=now_s + FOLLOWS_S)
     if out_bps < VOICE_BPS * seen.calls:
-        return fallen  # it stood still: that tells nothing of what it carries
+        return fallen  # in fits and starts: that tells nothing of what it carries
     try_s = _next_try_s(state, now_s, seen.calls)
     return replace(fallen, carries_bps=int(out_bps), full_s=now_s, try_s=try_s, good_bps=bps)
 

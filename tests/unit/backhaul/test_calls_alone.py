@@ -146,10 +146,21 @@ def test_it_does_not_stay_where_no_picture_begins() -> None:
         assert state.bps == RESUMES_BPS * calls
 
 
-def test_a_link_that_stood_still_is_where_it_was_soon_after() -> None:
+def test_a_link_that_stood_still_is_where_it_was_when_it_is_back() -> None:
     state, now_s = used(begin(0.0, 100_000), 0.0, 60.0)
     assert state.bps == MOST_BPS
-    state = step(state, now_s + STEP_S, seen(2.0, 600.0))
+    for _ in range(100):
+        now_s += STEP_S
+        state = step(state, now_s, seen(2.0, 600.0))
+    state = step(state, now_s + STEP_S, seen(0.5, 15_000.0))
+    assert (state.bps, state.carries_bps) == (MOST_BPS, None), "what waited comes first"
+    state = step(state, now_s + FOLLOWS_S + STEP_S, seen(0.5, 40_000.0))
+    assert state.bps < 40_000, "and then what it carries now"
+
+
+def test_a_link_that_moves_in_fits_and_starts_is_where_it_was_soon_after() -> None:
+    state, now_s = used(begin(0.0, 100_000), 0.0, 60.0)
+    state = step(state, now_s + STEP_S, seen(2.0, 9_000.0))
     assert state.bps == VOICE_BPS
     assert state.carries_bps is None, "it told nothing of what it carries"
     state, _ = used(state, now_s + STEP_S, now_s + 10.0)
