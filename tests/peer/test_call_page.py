@@ -31,6 +31,10 @@ navigator.mediaDevices.getUserMedia = async (asked) => {
 DENIED_JS = """
 navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('no', 'NotAllowedError'); };"""
 TILE_WIDTHS = "() => [...document.querySelectorAll('[data-slot] video')].map((each) => each.videoWidth)"
+FROZEN = """async () => {
+    const peer = window.__tamboPeer, last = await peer.getStats();
+    peer.getStats = async () => last;
+}"""
 PICTURE_SENT = """() => window.__tamboPeer.getSenders().filter((each) => each.track && each.track.kind === 'video')
     .map((each) => each.getParameters().encodings[0])[0]"""
 
@@ -98,6 +102,17 @@ async def test_the_picture_s_size_follows_what_the_plan_allows(browser: Browser)
             found = await page.evaluate(PICTURE_SENT)
             assert found["maxFramerate"] == fps
             assert found["scaleResolutionDownBy"] == pytest.approx(scale)
+
+
+async def test_a_page_that_hears_nothing_asks_at_once_by_a_new_socket(browser: Browser) -> None:
+    async with scripted(browser) as (box, page):
+        await joined(box, page)
+        await page.wait_for_timeout(3_000)
+        assert box.dialled == 1, "while media come nobody doubts"
+        box.has_media = False
+        await page.evaluate(FROZEN)
+        await wait_until(lambda: len(box.said("offer")) == 2, 6)
+        assert (box.dialled, len(box.said("resume"))) == (2, 1)
 
 
 async def test_switches_are_told_and_so_is_how_well_it_goes(browser: Browser) -> None:
