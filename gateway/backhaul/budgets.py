@@ -149,7 +149,8 @@ class CallBudgets:
         carries_bps = int(estimate.value)
         if estimate.confidence < SURE_CONFIDENCE:  # it carries at least that: more is found out by trying
             carries_bps = max(int(carries_bps * PROVES_RATIO), self._least_bps(way))
-        queueing_s = self._steering.measuring.queueing_s(way)
+        measuring, alone = self._steering.measuring, self._steering.calls_alone()
+        queueing_s = measuring.standing_s(way) if alone else measuring.queueing_s(way)  # one picture's is soon gone
         if queueing_s is not None and queueing_s > DRAINS_S_MIN:  # what waits is to go, too
             lately_bps = self._steering.measuring.lately_bps(way)
             carries_bps = int(min(carries_bps, lately_bps or math.inf) * DRAINS_RATIO)
