@@ -16,7 +16,7 @@ from gateway.backhaul.sharing.alone import Alone, Seen
 from gateway.backhaul.sharing.alone import begin as begin_alone
 from gateway.backhaul.sharing.alone import resume as resume_alone
 from gateway.backhaul.sharing.alone import step as step_alone
-from gateway.backhaul.sharing.calls import CallBudget, begin, step
+from gateway.backhaul.sharing.calls import PICTURE_BPS, CallBudget, begin, step
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.backhaul.sharing.shares import divide
 from gateway.backhaul.steering import Steering
@@ -31,6 +31,7 @@ ASKED_S = 5.0  # whoever asks again within so long sees a budget that is kept
 NEVER_S = float("-inf")
 DRAINS_S_MIN = 0.1  # of a queue that is to go,
 DRAINS_RATIO = 0.4  # for which calls leave more than half the link: at once, for each step less is one that people see
+DRAINS_BPS_MIN = 120_000  # whatever waits: a picture that paused comes back later than the queue goes
 FRESH_S = 2.0  # an estimate so young bounds what calls that are alone find out
 PROVES_RATIO = 1.5  # a call may find out so much more than the link has carried so far, while no queue grows
 
@@ -110,7 +111,8 @@ class CallBudgets:
                 continue
             if way in self._alone:
                 self._found[way] = self._alone.pop(way)
-                self._kept[way] = begin(now_s, before_bps)
+                least_bps = min(self._share_bps(way, calls), PICTURE_BPS)  # a smaller picture is one that is alone
+                self._kept[way] = begin(now_s, max(before_bps, least_bps))
             share_bps, known = self._share_bps(way, calls), self._kept.get(way)
             queueing_s = self._felt_s(way)
             self._kept[way] = begin(now_s, share_bps) if known is None else step(known, now_s, share_bps, queueing_s)
@@ -153,7 +155,8 @@ class CallBudgets:
         queueing_s = measuring.standing_s(way) if alone else measuring.queueing_s(way)  # one picture's is soon gone
         if queueing_s is not None and queueing_s > DRAINS_S_MIN:  # what waits is to go, too
             lately_bps = self._steering.measuring.lately_bps(way)
-            carries_bps = int(min(carries_bps, lately_bps or math.inf) * DRAINS_RATIO)
+            drains_bps = int(min(carries_bps, lately_bps or math.inf) * DRAINS_RATIO)
+            carries_bps = max(drains_bps, min(carries_bps, DRAINS_BPS_MIN))
         in_use = {**self._open(), TrafficClass.REALTIME: calls}
         return divide(carries_bps, in_use, calls * wants_bps, policy)[TrafficClass.REALTIME] // calls
 
