@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from gateway.backhaul.sensing.samples import Way
 from gateway.backhaul.sharing.admission import SURE_CONFIDENCE
-from gateway.backhaul.sharing.alone import Alone, Seen
+from gateway.backhaul.sharing.alone import RESUMES_BPS, Alone, Seen
 from gateway.backhaul.sharing.alone import begin as begin_alone
 from gateway.backhaul.sharing.alone import resume as resume_alone
 from gateway.backhaul.sharing.alone import step as step_alone
@@ -24,7 +24,7 @@ from gateway.clock import Clock
 
 CALL_WANTS_BPS = 800_000  # one 640×480 picture at 700 kb/s, its voice and their headers, one direction
 CALL_UNKNOWN_BPS = 50_000  # budget where no capacity is known: the voice, until the empty link has been heard,
-AGAIN_BPS_MAX, AGAIN_RATIO, AGAIN_S = 150_000, 0.5, 600.0  # … or so much of what the last call found out
+AGAIN_BPS_MAX, AGAIN_RATIO, AGAIN_S = 150_000, 0.5, 600.0  # … or what the last call found out: half, or a picture
 CALL_CLAIMS_BPS = 300_000  # or what it claims of others who fill the link: that holds on all but the weakest 4G
 BUDGET_EVERY_S = 0.2
 ASKED_S = 5.0  # whoever asks again within so long sees a budget that is kept
@@ -168,7 +168,9 @@ class CallBudgets:
 
     def _again_bps(self, way: Way) -> int:
         found = self._lately_found(way)
-        return 0 if found is None else min(int(found.good_bps * AGAIN_RATIO), AGAIN_BPS_MAX)
+        if found is None:
+            return 0
+        return min(found.good_bps, max(int(found.good_bps * AGAIN_RATIO), RESUMES_BPS), AGAIN_BPS_MAX)
 
     def _lately_found(self, way: Way) -> Alone | None:
         found = self._found.get(way)
