@@ -262,6 +262,12 @@ def test_the_agreed_pair_is_kept_in_one_mapping() -> None:
     assert isinstance(aioice.ice.CandidatePair.remote_addr, property)
 
 
+def test_checks_that_succeeded_stand_in_one_list() -> None:
+    ice = aioice.ice.Connection(ice_controlling=False)
+    assert ice._check_list == []
+    assert "pair.state == CandidatePair.State.SUCCEEDED" in inspect.getsource(aioice.ice.Connection.check_complete)
+
+
 def test_a_check_of_ours_is_built_and_locked_as_aioice_does() -> None:
     ice = aioice.ice.Connection(ice_controlling=False)
     ice.remote_username, ice.remote_password = "theirs", "0123456789012345678901"

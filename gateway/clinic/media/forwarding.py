@@ -8,8 +8,8 @@ send; no queue, no task, no decoder. `tests/contract/test_aiortc_contract.py` ho
 Taking datagrams at the socket also keeps strangers out: an empty datagram ends aiortc's transport (it reads the first
 byte), a malformed STUN attribute raises out of its parser, what is not STUN waits in a queue of aioice's that has no
 end, and each new address a browser is heard from costs it a look at all of them. So a check must name us, an answer
-must be to a question of ours, both come within a pace, and media is taken from the address ICE agreed on alone. Of a
-browser itself so much is taken as browsers send.
+must be to a question of ours, both come within a pace, and media is taken from the addresses that answered one alone.
+Of a browser itself so much is taken as browsers send.
 
 Source: RFC 7983 (telling STUN, DTLS and SRTP apart), RFC 5761 §4 (RTP and RTCP on one port), RFC 3711 (SRTP),
 RFC 8489 §5 (a STUN message's first 20 bytes), RFC 8445 §7.2.2 (the name in a check).
@@ -49,6 +49,7 @@ PACKETS_PER_S_MAX = 1_000  # of one browser: 8 Mbit/s of picture
 FEEDBACK_BYTES_PER_S_MAX = 16_384  # RTCP; browsers send some hundreds
 _STUN_COOKIE = b"\x21\x12\xa4\x42"
 _STUN_SUCCESS = b"\x01\x01"  # of a binding request (RFC 8489 §5)
+_SUCCEEDED = aioice.ice.CandidatePair.State.SUCCEEDED
 ASKED_MAX = 16  # checks whose answers may still come
 _VOICE = "audio/opus"
 _DSCP = {"audio": VOICE, "video": PICTURE}
@@ -141,6 +142,7 @@ class Wire:
         self._keys: Any = None  # `Keys`, once there are any
         self._pair: Any = None
         self._peer: Address = ()
+        self._valid: set[Address] = set()  # addresses that answered a check; a browser may send from each
         self._way: Any = None  # a `Port` or a `_Relayed`, once there is one
         self._name = f"{self._ice.local_username}:".encode()
         self._checks = Allowance(CHECKS_PER_S_MAX, burst_s=1.0)
@@ -248,7 +250,7 @@ class Wire:
         """Take one socket's datagram, or leave it to aioice (RFC 7983 §7)."""
         kind = datagram[0] if len(datagram) > 1 else 255
         is_ready = self._is_ready()
-        is_peers = address == self._peer
+        is_peers = address == self._peer or self._is_valid(address)
         try:
             if 128 <= kind <= 191:
                 if is_peers and is_ready:
@@ -264,6 +266,18 @@ class Wire:
                 _hand_on(others, datagram, address)
         except Exception as exc:  # noqa: BLE001 - whatever it is, it is this browser's alone
             self._failed(exc)
+
+    def _is_valid(self, address: Address) -> bool:
+        """Whether a check with this address succeeded: of several nominated pairs each side may choose another one.
+
+        Source: RFC 8445 §12.2: media is received on any pair, and only addresses that answered belong to the browser.
+        """
+        if address in self._valid:
+            return True
+        if not any(pair.state is _SUCCEEDED and pair.remote_addr == address for pair in self._ice._check_list):
+            return False
+        self._valid.add(address)
+        return True
 
     def _may_check(self, protocol: Any, datagram: bytes) -> bool:
         """Whether a stranger's datagram can be the browser looking for a way."""

@@ -1,4 +1,4 @@
-"""A check of ours tells the round trip once, by its answer alone; every other STUN message is aioice's."""
+"""A check of ours tells the round trip once, by its answer alone; whoever answered one may send from there."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -43,6 +43,7 @@ class Asking:
         )
         ice._protocols = [self.protocol]
         self.nominated: dict[int, Any] = ice._nominated
+        self.pairs: list[Any] = ice._check_list
         self.pair = SimpleNamespace(protocol=self.protocol, remote_addr=PEER, component=1)
         dtls = SimpleNamespace(transport=SimpleNamespace(_connection=ice), _rx_srtp=None, _tx_srtp=None)
         self.wire = Wire(
@@ -114,6 +115,17 @@ def test_what_raises_where_it_is_told_is_this_browser_s_alone(asking: Asking) ->
     asking.wire.ask(asking.clock.now)
     asking.comes(answer_to(asking.way.sent[0]))
     assert [type(each) for each in asking.failed] == [ZeroDivisionError]
+
+
+def test_a_browser_may_send_its_handshake_from_each_address_that_answered_a_check(asking: Asking) -> None:
+    other, failed = ("192.0.2.10", 5_007), ("192.0.2.11", 5_008)
+    states = aioice.ice.CandidatePair.State
+    for address, state in ((other, states.SUCCEEDED), (failed, states.FAILED)):
+        asking.pairs.append(SimpleNamespace(remote_addr=address, state=state))
+    handshake = b"\x16\xfe\xff"  # DTLS 1.0's first record (RFC 6347 §4.1)
+    for address in (PEER, other, other, failed, ("198.51.100.1", 5_006)):
+        asking.comes(handshake + str(address).encode(), address)
+    assert asking.left == [handshake + str(address).encode() for address in (PEER, other, other)]
 
 
 def breaks(round_trip_s: float, now_s: float) -> None:
