@@ -17,7 +17,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from gateway import __version__
 from gateway.errors import N_, BadRequest, NotAllowed, WrongHost
-from gateway.languages import LANGUAGES, translate
+from gateway.languages import translate
 from gateway.market.room import MarketStatistics
 from gateway.portal import apology
 from gateway.portal.cache_desk import RUN_WORDS, shown
@@ -153,10 +153,6 @@ class AdminDesk:
     def _load(self) -> None:
         self._statics.load()
         apology.load()
-        self.link_desk.load()
-        for language in LANGUAGES:
-            for name in ("pieces.html", "status.html"):
-                environment(language.tag).get_template(name)
 
 
 def _shown(room: str, record: object) -> list[tuple[str, float]]:

@@ -5,7 +5,7 @@ from functools import cache
 from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined
 from jinja2.bccache import Bucket
 
-from gateway.languages import language, translations
+from gateway.languages import LANGUAGES, language, translations
 from gateway.portal.formats import formats
 from gateway.resources import templates
 
@@ -48,3 +48,11 @@ def environment(tag: str) -> Environment:
         made.filters[name] = getattr(figures, name)
     made.policies["ext.i18n.trimmed"] = True
     return made
+
+
+def compile_templates() -> None:
+    """Compile every template in every language; blocks for some tenths of a second."""
+    for each in LANGUAGES:
+        made = environment(each.tag)
+        for name in made.list_templates(extensions=["html"]):
+            made.get_template(name)

@@ -20,7 +20,7 @@ from gateway.backhaul.account.history_summary import summary
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.backhaul.ways.modem_view import NO_MODEM
 from gateway.errors import N_, BadRequest, NoCapacity, NotFound
-from gateway.languages import LANGUAGES, language, translate
+from gateway.languages import language, translate
 from gateway.portal import apology, link_shown
 from gateway.portal.coding import code_response
 from gateway.portal.environment import environment
@@ -65,11 +65,6 @@ class LinkDesk:
     def watchers(self) -> int:
         """How many look on now."""
         return self._watchers
-
-    def load(self) -> None:
-        """Read what the page is made of; blocks."""
-        for each in LANGUAGES:
-            environment(each.tag).get_template("link.html")
 
     async def close(self, application: web.Application) -> None:
         """End every stream at once, or the listener would wait for them."""

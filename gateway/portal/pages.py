@@ -1,12 +1,11 @@
 """A page is a template and values: in the visitor's language, guarded, coded, and stored by nobody if personal.
 
-Everything is read and compiled at the start; to render is to fill in.
+Every template is compiled once, soon after the start or for the first visitor who needs it; to render is to fill in.
 """
 
 from collections.abc import Callable
 
 from aiohttp import web
-from jinja2 import Template
 
 from gateway.errors import GatewayError
 from gateway.languages import LANGUAGES
@@ -26,14 +25,6 @@ class Pages:
         self._statics = statics
         self._identity = identity
         self._link = link
-        self._templates: dict[tuple[str, str], Template] = {}
-
-    def load(self) -> None:
-        """Compile every template in every language."""
-        for language in LANGUAGES:
-            made = environment(language.tag)
-            for name in made.list_templates(extensions=["html"]):
-                self._templates[language.tag, name] = made.get_template(name)
 
     def render(
         self,
@@ -48,13 +39,17 @@ class Pages:
     ) -> web.Response:
         """Return a page; `has_form` binds its form's token to a visitor who has not signed in."""
         visit = request[VISIT]
-        text = self._templates[visit.language, template].render(
-            visit=visit,
-            asset=self._statics.url,
-            languages=LANGUAGES,
-            link=self._link(),
-            form_token=self._identity.form_token(visit),
-            **values,
+        text = (
+            environment(visit.language)
+            .get_template(template)
+            .render(
+                visit=visit,
+                asset=self._statics.url,
+                languages=LANGUAGES,
+                link=self._link(),
+                form_token=self._identity.form_token(visit),
+                **values,
+            )
         )
         response = web.Response(status=status, text=text, content_type="text/html")
         guard(response.headers, is_call=is_call, personal=personal or visit.account is not None)

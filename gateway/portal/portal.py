@@ -26,6 +26,7 @@ from gateway.portal.clinic_frame import ClinicDesk
 from gateway.portal.clinic_pages import ClinicPages
 from gateway.portal.consultations import ConsultationPages
 from gateway.portal.doorkeeper import Doorkeeper
+from gateway.portal.environment import compile_templates
 from gateway.portal.guards import guard
 from gateway.portal.identity import VISIT, Identity, demand_own_page
 from gateway.portal.kept_page import KeptPages
@@ -120,6 +121,7 @@ class Portal:
 
     async def run(self) -> None:
         """Do what goes on without a page, until cancelled."""
+        await asyncio.to_thread(compile_templates)
         await self._bulk.run()
 
     async def stop(self) -> None:
@@ -177,7 +179,6 @@ class Portal:
         self._statics.load()
         apology.load()
         load_offline()
-        self._pages.load()
 
     @web.middleware
     async def _meet_visitor(self, request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -7,7 +7,9 @@ it changed. Nothing outside this table is ever served: no path is looked up on d
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 from aiohttp import web
 
@@ -42,12 +44,11 @@ class Statics:
     """The files of `content/assets`, by their names."""
 
     def __init__(self) -> None:
-        self._assets: dict[str, Asset] = {}
+        self._assets: Mapping[str, Asset] = {}
 
     def load(self) -> None:
-        """Read and code every file; blocks for about a second."""
-        files = sorted(path for path in (content() / "assets").iterdir() if path.suffix in _TYPES and path.is_file())
-        self._assets = {path.name: _asset(path) for path in files if path.stat().st_size <= _FILE_BYTES_MAX}
+        """Read and code every file, the first time in this process; blocks for some tenths of a second."""
+        self._assets = _read()
 
     def url(self, name: str) -> str:
         """Return the address of a file; raises KeyError when there is none, so that a page never links nothing."""
@@ -86,6 +87,13 @@ class Statics:
 async def _serve_robots(request: web.Request) -> web.StreamResponse:
     del request
     return web.Response(text="User-agent: *\nDisallow: /\n", headers={"Cache-Control": _A_DAY})
+
+
+@cache
+def _read() -> Mapping[str, Asset]:
+    """Return what every listener of this process serves, by name."""
+    files = sorted(path for path in (content() / "assets").iterdir() if path.suffix in _TYPES and path.is_file())
+    return MappingProxyType({path.name: _asset(path) for path in files if path.stat().st_size <= _FILE_BYTES_MAX})
 
 
 def _asset(path: Path) -> Asset:

@@ -56,7 +56,7 @@ async def base(tmp_path: Path, clock: HandClock) -> AsyncIterator[str]:
         except GatewayError as exc:
             return pages.render_failure(request, exc)
 
-    for load in (statics.load, apology.load, pages.load):
+    for load in (statics.load, apology.load):
         await asyncio.to_thread(load)
     await doorkeeper.start()
     made = web.Application(client_max_size=20_000, middlewares=[meet])

@@ -70,7 +70,6 @@ async def upload_portal(folder: Path, clock: HandClock, room: FakeRoom | None) -
     def load() -> None:
         statics.load()
         apology.load()
-        pages.load()
 
     await aside(load)
     await doorkeeper.start()
