@@ -171,8 +171,14 @@
     offeredAt = 0;
     Call.notice = "";
     if (answered) {
-      await answered.setRemoteDescription({ type: "answer", sdp }).catch(() => answered === Call.peer && offer());
+      await answered.setRemoteDescription({ type: "answer", sdp: apart(sdp) }).catch(() => answered === Call.peer && offer());
     }
+  }
+
+  // In one stream a picture waits until it is heard, however late the sound: where it can be told how long, it is apart.
+  function apart(sdp) {
+    if (!("jitterBufferTarget" in RTCRtpReceiver.prototype)) return sdp;
+    return sdp.replace(/^a=msid:(\S+) audio/gm, "a=msid:$1-sound audio");
   }
 
   // Every second: what is alive

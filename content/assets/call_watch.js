@@ -1,9 +1,13 @@
-/* Every second: what is alive, and how good is it; every five the box is told, which sees only what it sends. */
+/* Every second: what is alive, how good is it, and how long pictures wait for their sound; every five the box is told,
+   which sees only what it sends. */
 "use strict";
 (() => {
   const { words } = Call;
   const TOLD_S = 5;
   const LISTEN_MS = 500; // so often while nothing comes
+  const AHEAD_S = 0.12; // lips seen so much before they are heard are seen at once (ITU-R BT.1359-1: 0.125 s)
+  const SAMPLES_A_S = 48000; // of Opus
+  const WAITS_S_MAX = 4; // what browsers take
   const NAMES = { good: words.good, fair: words.fair, poor: words.poor, voice: words.soundOnly };
 
   let received = 0; // bytes of this connection
@@ -13,9 +17,11 @@
   let counted = null; // at the last telling
   let measured = null; // a second ago
   let seconds = 0;
+  let sounds = new Map(); // of each connection's part: what it had played a second ago
 
   function begin() {
     received = packets = seconds = 0;
+    sounds = new Map();
     receivedAt = Date.now();
     counted = measured = null;
   }
@@ -29,6 +35,7 @@
     Call.quietS = sum.packets && sum.packets === packets ? Call.quietS + 1 : 0;
     packets = sum.packets;
     pulse(reports);
+    hurry(reports, measuring.getTransceivers());
     quality(sum);
     figures(sum);
     Call.show();
@@ -86,6 +93,21 @@
     const ratio = (now.concealed - before.concealed) / (now.samples - before.samples);
     const text = ratio < 0.02 ? words.good : ratio < 0.08 ? words.fair : words.poor;
     Call.say("quality", now.frames > before.frames ? text : `${text} · ${words.soundOnly}`);
+  }
+
+  // A weak link's sound waits long for its late packets: the picture need not wait as long (see `apart`).
+  function hurry(reports, transceivers) {
+    for (const each of reports) {
+      if (each.type !== "inbound-rtp" || each.kind !== "audio" || !each.jitterBufferEmittedCount) continue;
+      const { jitterBufferDelay: waited, jitterBufferEmittedCount: played, packetsReceived: came } = each;
+      const before = sounds.get(each.mid);
+      sounds.set(each.mid, { waited, played, came });
+      const picture = transceivers[transceivers.findIndex((other) => other.mid === each.mid) + 1];
+      if (!before || !picture || played <= before.played || came <= before.came) continue;
+      const waits = (waited - before.waited) / (played - before.played);
+      const speaks = (played - before.played) / (came - before.came) / SAMPLES_A_S; // in each packet
+      picture.receiver.jitterBufferTarget = 1000 * Math.min(Math.max(0, waits + speaks - AHEAD_S), WAITS_S_MAX);
+    }
   }
 
   const less = (now, before) => Math.max(0, now - before);

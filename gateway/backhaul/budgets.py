@@ -16,7 +16,7 @@ from gateway.backhaul.sharing.alone import RESUMES_BPS, Alone, Seen
 from gateway.backhaul.sharing.alone import begin as begin_alone
 from gateway.backhaul.sharing.alone import resume as resume_alone
 from gateway.backhaul.sharing.alone import step as step_alone
-from gateway.backhaul.sharing.calls import PICTURE_BPS, CallBudget, begin, step
+from gateway.backhaul.sharing.calls import PICTURE_BPS, VOICE_BPS, CallBudget, begin, step
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.backhaul.sharing.shares import divide
 from gateway.backhaul.steering import Steering
@@ -134,7 +134,14 @@ class CallBudgets:
             is_known=known,
             is_sent=way is Way.UP,
             calls=calls,
+            voices_bps=self._voices_bps(way),
         )
+
+    def _voices_bps(self, way: Way) -> int:
+        """Return what the voices of all calls take, as far as they said."""
+        calls = [each for each in self._steering.open.values() if each.traffic_class is TrafficClass.REALTIME]
+        needs_bps = (each.down_needs_bps if way is Way.DOWN else each.up_needs_bps for each in calls)
+        return sum(max(each, VOICE_BPS) for each in needs_bps)
 
     def _felt_s(self, way: Way) -> float | None:
         """Return by how much the queue is longer than it is meant to be."""

@@ -46,6 +46,8 @@ class Flow:
     up_rate_bps: float = 0.0
     down_share_bps: int = 0
     up_share_bps: int = 0
+    down_needs_bps: int = 0  # is sent whatever its share
+    up_needs_bps: int = 0
     seen_down_bytes: int = 0  # at the last tick
     seen_up_bytes: int = 0
     peer: str = ""

@@ -102,6 +102,10 @@ class Share:
             self._backhaul.steering.changed()
             self._backhaul.has_changed()
 
+    def needs(self, *, down_bps: int, up_bps: int) -> None:
+        """Send so much whatever its share."""
+        self._flow.down_needs_bps, self._flow.up_needs_bps = down_bps, up_bps
+
     def through(self, sock: socket.socket) -> None:
         """Be carried by this socket from now on, with the marks of its class."""
         if self._carried is not sock:

@@ -51,6 +51,7 @@ class _Direction:
         self.losses = LossMeter()
         self.queueing: tuple[float, float] | None = None  # when it was heard, how long it is
         self.one_way: tuple[float, float] | None = None  # the same, of one-way delays alone
+        self._one_ways: deque[tuple[float, float]] = deque()  # the longest of each look within `BESIDE_S`
         self._lately: deque[tuple[float, float]] = deque()  # the same, as heard within `STANDS_S_MAX`
 
     def step(self, now_s: float, load: Load, carried_bytes: int, heard: Sequence[Heard], base_s: float | None) -> None:
@@ -72,6 +73,18 @@ class _Direction:
             self.meter.feed(now_s, carried_bytes, self.standing_s(now_s), CALLS_TARGET_S)
         else:
             self.meter.feed(now_s, carried_bytes, self.queueing_s(now_s), self.controller.target_s)
+
+    def hear_one_way(self, now_s: float, heard: Sequence[Heard]) -> None:
+        """Take queues that are this direction's alone, however few."""
+        while self._one_ways and self._one_ways[0][0] < now_s - BESIDE_S:
+            self._one_ways.popleft()
+        if heard:
+            self.one_way = now_s, min(each.queueing_s for each in heard)
+            self._one_ways.append((now_s, max(each.queueing_s for each in heard)))
+
+    def longest_one_way_s(self) -> float | None:
+        """Return the longest queue of its own that was heard of within `BESIDE_S`."""
+        return max((each for _, each in self._one_ways), default=None)
 
     def standing_s(self, now_s: float) -> float | None:
         """Return the least of the queue over several frames, if it was heard of often enough."""
@@ -202,11 +215,11 @@ class Measuring:
         for way, direction in self._ways.items():
             heard = [heard for sees, heard in delays if sees.value == way.value]
             other = Way.UP if way is Way.DOWN else Way.DOWN
-            if heard:
-                direction.one_way = now_s, min(each.queueing_s for each in heard)
+            direction.hear_one_way(now_s, heard)
             has_own = bool(heard) or (loads[way].calls_alone and self._one_way_lately(direction, now_s))
             if both and loaded[way] and not (has_own and loaded[other]):  # a round trip's zero is surer than one way's
-                beside_s = self._beside_s(other, now_s, is_loaded=loaded[other])
+                steady = has_own or loads[other].calls_alone
+                beside_s = self._beside_s(other, now_s, is_loaded=loaded[other], is_steady=steady)
                 heard = [each._replace(queueing_s=max(0.0, each.queueing_s - beside_s)) for each in both]
             direction.step(now_s, loads[way], carried[way], heard, base_s)
 
@@ -244,9 +257,16 @@ class Measuring:
         heard = [(each, Heard(*self._queueing.feed(each))) for each in told]
         return self._origins.agreed(self._clock.now_s(), heard)
 
-    def _beside_s(self, way: Way, now_s: float, *, is_loaded: bool) -> float:
-        """Return the other direction's queue, in which a round trip has waited too: as heard, or as it is aimed at."""
+    def _beside_s(self, way: Way, now_s: float, *, is_loaded: bool, is_steady: bool) -> float:
+        """Return the other direction's queue, in which a round trip has waited too: as heard, or as it is aimed at.
+
+        Beside downloads it changes between the two that are compared: unless it is steady, or one-way delays tell of
+        this direction too, a round trip is taken to have waited there as long as any packet of late.
+        """
         direction = self._ways[way]
+        longest_s = direction.longest_one_way_s()
+        if longest_s is not None and not is_steady:
+            return longest_s
         if direction.one_way is not None and now_s - direction.one_way[0] < BESIDE_S:
             return direction.one_way[1]
         return direction.controller.target_s if is_loaded else 0.0

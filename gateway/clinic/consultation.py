@@ -42,7 +42,7 @@ from gateway.clinic.peer import NoWayError, Peer
 from gateway.clinic.place import CAME_BACK_S, NEVER_S, STILL_PAUSE_S, OpenPeer, Place
 from gateway.clinic.quality import CallQuality, PageFigures
 from gateway.clinic.recordings.recordings import Ongoing
-from gateway.clinic.sharing_out import Budgets, Outcome, begin_with, share_out, voices_fit
+from gateway.clinic.sharing_out import Budgets, Outcome, begin_with, share_out, voices_fit, voices_need
 from gateway.clinic.showing import quality_of, state_of
 from gateway.clinic.signalling import Socket
 from gateway.clock import Clock
@@ -426,7 +426,10 @@ class Consultation:
             if not self._backhaul.admission().fits:
                 self._voice_until_s = self._clock.now_s() + VOICE_FIRST_S
             self._share = self._call.enter_context(self._backhaul.share(TrafficClass.REALTIME))
-        elif not crosses and self._share is not None:
+        if crosses and self._share is not None:
+            up_bps, down_bps = voices_need(self.people(), sum(place.far for place, _ in self._seated()))
+            self._share.needs(down_bps=down_bps, up_bps=up_bps)
+        elif self._share is not None:
             self._count()
             self._share = None
             self._call.close()

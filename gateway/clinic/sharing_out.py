@@ -128,14 +128,23 @@ def begin_with(far: bool, budgets: Budgets) -> tuple[Voice, int]:
     return voice, max(min(left_bps, budgets.video_bps_max, CONNECT_BPS), PICTURE_MIN_BPS)
 
 
+def voices_need(people: int, far: int) -> tuple[int, int]:
+    """Return what the least voices of so many people take upwards and downwards, in bit/s.
+
+    With the reports of every leg beyond the first, whose are counted in what a call of two takes.
+
+    >>> voices_need(2, 1), voices_need(3, 2)
+    ((19733, 19733), (82932, 43466))
+    """
+    reports_bps = MARGIN_BPS_MIN * (far - 1)
+    return far * (people - 1) * SPARSE.wire_bps + reports_bps, far * SPARSE.wire_bps + reports_bps
+
+
 def voices_fit(people: Sequence[Person], far: bool, budgets: Budgets) -> bool:
     """Return whether the least voice of one more fits beside the least of those who are in."""
     beyond = sum(each.far for each in people) + far
-    heard_up, heard_down = beyond * len(people), beyond
-    return all(
-        copies * SPARSE.wire_bps + MARGIN_BPS_MIN * beyond <= budget_bps
-        for copies, budget_bps in ((heard_up, budgets.up_bps), (heard_down, budgets.down_bps))
-    )
+    up_bps, down_bps = voices_need(len(people) + 1, beyond)
+    return up_bps + MARGIN_BPS_MIN <= budgets.up_bps and down_bps + MARGIN_BPS_MIN <= budgets.down_bps
 
 
 class _Load:

@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined
+from jinja2 import BytecodeCache, Environment, FunctionLoader, StrictUndefined
 from jinja2.bccache import Bucket
 
 from gateway.languages import LANGUAGES, language, translations
@@ -28,10 +28,22 @@ _COMPILED = _Compiled()
 
 
 @cache
+def _sources() -> dict[str, tuple[str, str]]:
+    """Return every template's text and path, by name; blocks the first time."""
+    return {path.name: (path.read_text(encoding="utf-8"), str(path)) for path in templates().glob("*.html")}
+
+
+def _source(name: str) -> tuple[str, str, None] | None:
+    found = _sources().get(name)
+    return (*found, None) if found is not None else None
+
+
+@cache
 def environment(tag: str) -> Environment:
-    """Return what renders templates in the language with this tag."""
+    """Return what renders templates in the language with this tag; reads all of them the first time."""
+    _sources()
     made = Environment(
-        loader=FileSystemLoader(templates()),
+        loader=FunctionLoader(_source),
         autoescape=True,
         undefined=StrictUndefined,
         auto_reload=False,
@@ -53,6 +65,5 @@ def environment(tag: str) -> Environment:
 def compile_templates() -> None:
     """Compile every template in every language; blocks for some tenths of a second."""
     for each in LANGUAGES:
-        made = environment(each.tag)
-        for name in made.list_templates(extensions=["html"]):
-            made.get_template(name)
+        for name in _sources():
+            environment(each.tag).get_template(name)

@@ -38,7 +38,7 @@ USED_RATIO = 0.8  # of its budget a call must use, or nothing is proven
 BEYOND_RATIO, FIRST_BEYOND_RATIO = 1.15, 1.25  # of what came out a call may try
 TRY_S, TRY_S_MAX = 10.0, 300.0  # after so long more than it last carried is tried
 FAILED_RATIO, SMALLEST_FAILED_RATIO = 2, 6
-RESUMES_BPS = 62_000  # on the wire, with its voice: less lets no picture begin that would use it
+RESUMES_BPS = 62_000  # on the wire, with one voice: less lets no picture begin that would use it
 GOES_ON_BPS = 57_000  # less pauses a picture that is seen
 DRAINING_RATIO = 0.85  # of what it carries: with less in use a queue drains
 UNWATCHED_S_MAX = 1.0
@@ -86,6 +86,17 @@ class Seen:
     """Whether `out_bps` is what the box sent: beside a long queue more than came out at the other end."""
     calls: int = 1
     """How many share it."""
+    voices_bps: int = 0
+    """What all their voices take, where that is more than one each."""
+
+    @property
+    def least_bps(self) -> int:
+        """What is sent in any case."""
+        return max(self.voices_bps, VOICE_BPS * self.calls)
+
+    def with_picture_bps(self, alone_bps: int) -> int:
+        """Return what the calls take with a picture each, where a call of one voice takes `alone_bps`."""
+        return self.least_bps + (alone_bps - VOICE_BPS) * self.calls
 
 
 def step(state: Alone, now_s: float, seen: Seen) -> Alone:
@@ -107,7 +118,7 @@ def _watched(state: Alone, now_s: float, seen: Seen) -> Alone:
     is_good = not queues and now_s - state.seen_s <= UNWATCHED_S_MAX and state.bps <= seen.most_bps
     return replace(
         state,
-        bps=min(state.bps, seen.most_bps),
+        bps=min(max(state.bps, seen.least_bps), seen.most_bps),
         seen_s=now_s,
         good_since_s=state.good_since_s if is_good else now_s,
         stood_s=state.stood_s if queues else 0.0,
@@ -125,34 +136,34 @@ def _fallen(state: Alone, now_s: float, seen: Seen, standing_s: float, out_bps: 
         bps = min(out_bps, state.bps) * (LEAST_RATIO if standing_s > LONG_S else room_ratio)
     else:
         bps = max(min(out_bps * room_ratio, state.bps * ROOM_RATIO), out_bps * LEAST_RATIO)
-    least_bps = VOICE_BPS * seen.calls
-    if state.bps > GOES_ON_BPS * seen.calls:  # for once: a queue a little longer is less of a loss than a picture
-        least_bps = _least_bps(out_bps, GOES_ON_BPS, seen.calls)
+    least_bps = seen.least_bps
+    if state.bps > seen.with_picture_bps(GOES_ON_BPS):  # for once: a longer queue is less of a loss than a picture
+        least_bps = _least_bps(out_bps, GOES_ON_BPS, seen)
     bps = min(max(int(bps), least_bps), state.bps)  # what else comes out is somebody's who does not ask
     fallen = replace(state, bps=bps, good_since_s=now_s, is_first=False, stood_s=standing_s)
     fallen = replace(fallen, follows_until_s=now_s + FOLLOWS_S)
-    if out_bps < VOICE_BPS * seen.calls:
+    if out_bps < seen.least_bps:
         return fallen  # in fits and starts: that tells nothing of what it carries
-    try_s = _next_try_s(state, now_s, seen.calls)
+    try_s = _next_try_s(state, now_s, seen)
     return replace(fallen, carries_bps=int(out_bps), full_s=now_s, try_s=try_s, good_bps=bps)
 
 
-def _next_try_s(state: Alone, now_s: float, calls: int) -> float:
+def _next_try_s(state: Alone, now_s: float, seen: Seen) -> float:
     """Return how long after a fall more is tried; a smallest picture that does not fit makes the longest queues."""
-    if state.bps <= RESUMES_BPS * calls:
+    if state.bps <= seen.with_picture_bps(RESUMES_BPS):
         return min(SMALLEST_FAILED_RATIO * state.try_s, TRY_S_MAX)
     failed = -math.inf < state.full_s < now_s - state.try_s
     return min(FAILED_RATIO * state.try_s, TRY_S_MAX) if failed else state.try_s
 
 
-def _least_bps(carries_bps: float, picture_bps: int, calls: int) -> int:
+def _least_bps(carries_bps: float, alone_bps: int, seen: Seen) -> int:
     """Return what calls have at least: with a picture, if that leaves a queue some room to drain."""
-    fits = picture_bps * calls <= DRAINING_RATIO * carries_bps
-    return (picture_bps if fits else VOICE_BPS) * calls
+    with_picture_bps = seen.with_picture_bps(alone_bps)
+    return with_picture_bps if with_picture_bps <= DRAINING_RATIO * carries_bps else seen.least_bps
 
 
 def _risen(state: Alone, now_s: float, seen: Seen) -> Alone:
-    out_bps, resumes_bps = seen.out_bps or 0.0, RESUMES_BPS * seen.calls
+    out_bps, resumes_bps = seen.out_bps or 0.0, seen.with_picture_bps(RESUMES_BPS)
     proof_s = BLIND_PROOF_S if seen.standing_s is None else FIRST_PROOF_S if state.is_first else PROOF_S
     is_used = seen.is_known or out_bps >= USED_RATIO * state.bps or state.bps < resumes_bps
     if now_s - state.good_since_s < proof_s or now_s < state.follows_until_s or not is_used:
@@ -164,7 +175,7 @@ def _risen(state: Alone, now_s: float, seen: Seen) -> Alone:
     else:
         step_ratio, beyond_ratio = _ratios(state)
         wanted_bps = max(min(step_ratio * state.bps, beyond_ratio * out_bps), resumes_bps)
-    bps = int(min(wanted_bps, _most_bps(state, now_s, seen.calls), seen.most_bps))
+    bps = int(min(wanted_bps, _most_bps(state, now_s, seen), seen.most_bps))
     return replace(state, bps=bps, good_since_s=now_s, good_bps=state.bps) if bps > state.bps else state
 
 
@@ -176,8 +187,8 @@ def _ratios(state: Alone) -> tuple[float, float]:
     return NEAR_STEP_RATIO if is_near else STEP_RATIO, BEYOND_RATIO
 
 
-def _most_bps(state: Alone, now_s: float, calls: int) -> float:
+def _most_bps(state: Alone, now_s: float, seen: Seen) -> float:
     """Return what may be taken: until it is time to try, no more than leaves room."""
     if state.carries_bps is None or now_s - state.full_s >= state.try_s:
         return math.inf
-    return max(state.carries_bps * ROOM_RATIO, _least_bps(state.carries_bps, RESUMES_BPS, calls))
+    return max(state.carries_bps * ROOM_RATIO, _least_bps(state.carries_bps, RESUMES_BPS, seen))

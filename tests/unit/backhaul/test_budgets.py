@@ -20,6 +20,8 @@ from gateway.backhaul.budgets import (
 from gateway.backhaul.link import Backhaul
 from gateway.backhaul.sensing.figures import Estimate, LinkFigures, WayFigures
 from gateway.backhaul.sensing.samples import Way
+from gateway.backhaul.sharing.alone import BLIND_PROOF_S, RESUMES_BPS
+from gateway.backhaul.sharing.calls import VOICE_BPS
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.backhaul.sharing.company import ALONE_AFTER_S
 from gateway.backhaul.sharing.policy import Policy
@@ -104,6 +106,22 @@ def test_a_call_alone_finds_out_what_nobody_knows_and_beside_others_takes_its_sh
                     assert 0 < beside_bps <= 360_000
                     await asyncio.sleep(20)
                     assert backhaul.call_budget().down_bps <= 360_000, "nothing is tried beside others"
+
+    in_virtual_time(journey())
+
+
+def test_a_call_of_three_begins_with_what_its_voices_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def journey() -> None:
+        async with running(made(Figures(), monkeypatch)) as backhaul:
+            heard(backhaul, monkeypatch, out_bps=83_000)
+            with backhaul.share(REALTIME) as share:
+                await ticks()
+                share.needs(down_bps=43_000, up_bps=83_000)
+                await ticks()
+                assert backhaul.call_budget().up_bps == 83_000
+                assert backhaul.call_budget().down_bps < 83_000
+                await asyncio.sleep(BLIND_PROOF_S)
+                assert backhaul.call_budget().up_bps == 83_000 + RESUMES_BPS - VOICE_BPS
 
     in_virtual_time(journey())
 

@@ -146,6 +146,17 @@ def test_it_does_not_stay_where_no_picture_begins() -> None:
         assert state.bps == RESUMES_BPS * calls
 
 
+def test_with_more_voices_than_one_a_call_it_does_not_stay_where_no_picture_begins_either() -> None:
+    voices_bps = 83_000  # of three people, two of them beyond the link
+    state = begin(0.0, 50_000)
+    for tick in range(1, 100):
+        state = step(state, tick * STEP_S, Seen(0.0, float(voices_bps), MOST_BPS, voices_bps=voices_bps))
+        assert state.bps >= voices_bps, "they are sent in any case"
+    assert state.bps == voices_bps + RESUMES_BPS - VOICE_BPS
+    fallen = step(state, 100 * STEP_S, Seen(LONG_S, 90_000.0, MOST_BPS, voices_bps=voices_bps))
+    assert fallen.bps == voices_bps
+
+
 def test_a_link_that_stood_still_is_where_it_was_when_it_is_back() -> None:
     state, now_s = used(begin(0.0, 100_000), 0.0, 60.0)
     assert state.bps == MOST_BPS

@@ -1,11 +1,11 @@
 """A queue stands where it is there for several frames; one frame's burst, and what is old, is none."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pytest
 
 from gateway.backhaul.measuring import STANDS_S_MAX, Load, Measuring
-from gateway.backhaul.sensing.samples import CounterSample, DelaySample, Sees, Way
+from gateway.backhaul.sensing.samples import CounterSample, DelaySample, FlowSample, Sees, Way
 from tests.clocks import HandClock
 
 TICK_S = 0.02
@@ -25,6 +25,12 @@ class Call:
     def told(self, delay_s: float, sees: Sees = Sees.DOWN) -> None:
         self.measuring.hear([DelaySample(self.clock.now, delay_s, "call:1:check", sees)])
 
+    def uploads(self) -> Sequence[FlowSample]:
+        """Beside others the call is beside an upload, of which the kernel tells no round trip."""
+        if self.alone:
+            return ()
+        return (FlowSample(self.clock.now, 1, "shop", 0, 0, 0, 0, 5_000, None, None, None, 0, 4, 0),)
+
     def passes(self, seconds: float, queues_s: Iterable[float] = (), *, bps: int = 200_000, every: int = 5) -> None:
         """Let time pass; each fifth look hears of a queue, in turn."""
         queues = list(queues_s)
@@ -36,7 +42,7 @@ class Call:
                 self.told(BASE_S + queues[tick // every % len(queues)])
             used = {Way.DOWN: self.carried.down_bytes, Way.UP: self.carried.up_bytes}
             self.measuring.count(used)
-            self.measuring.look((), {way: Load(used[way], calls_alone=self.alone) for way in Way})
+            self.measuring.look(self.uploads(), {way: Load(used[way], calls_alone=self.alone) for way in Way})
 
 
 def test_what_was_never_heard_of_is_not_known() -> None:
@@ -82,6 +88,34 @@ def test_what_comes_out_is_taken_over_several_frames() -> None:
     call.clock.pass_s(5.0)
     call.passes(TICK_S, bps=0)
     assert call.measuring.out_bps(Way.DOWN) is None, "nobody looked for so long"
+
+
+def test_a_round_trip_s_wait_in_the_download_s_queue_is_no_queue_of_the_upload_s() -> None:
+    call = Call(alone=False)
+    call.told(BASE_S, Sees.BOTH)
+    call.passes(1.0, (0.0,))
+    for _ in range(10):  # a download's bursts: the round trip meets the longest, the call's next packet a shorter one
+        call.told(BASE_S + 0.4)
+        call.told(BASE_S + 0.38, Sees.BOTH)
+        call.passes(0.1)
+        call.told(BASE_S + 0.1)
+        call.told(BASE_S + 0.35, Sees.BOTH)
+        call.passes(0.1)
+    assert call.measuring.queueing_s(Way.UP) == pytest.approx(0.0, abs=0.001)
+    estimate = call.measuring.figures().up.capacity_bps
+    assert estimate is not None
+    assert estimate.confidence <= 0.1, "it was never seen full"
+
+
+def test_what_a_round_trip_waits_beyond_the_download_s_queue_is_the_upload_s() -> None:
+    call = Call(alone=False)
+    call.told(BASE_S, Sees.BOTH)
+    call.passes(1.0, (0.0,))
+    for _ in range(10):
+        call.told(BASE_S + 0.1)
+        call.told(BASE_S + 0.4, Sees.BOTH)
+        call.passes(0.1)
+    assert call.measuring.queueing_s(Way.UP) == pytest.approx(0.3, abs=0.001)
 
 
 def test_bursts_of_a_call_alone_do_not_show_a_full_link() -> None:
