@@ -121,6 +121,10 @@ class Share:
             self._carried = None
             self._flow.let_go()
 
+    async def begin(self) -> None:
+        """Return when something may be asked of the far side: beside a call not everybody at once."""
+        await self._backhaul.steering.begin(self._number)
+
     async def take_down(self, size_bytes: int, source: Source | None = None) -> None:
         """Return when the next piece may be read from `source`, after one of `size_bytes` has come; counts them."""
         self.moved(down_bytes=size_bytes)

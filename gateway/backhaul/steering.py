@@ -26,6 +26,7 @@ from gateway.backhaul.sensing.samples import CounterSample, FlowSample, Way
 from gateway.backhaul.shaping.pacer import Pacer
 from gateway.backhaul.shaping.turns import PATIENCE_PLANS, Turns
 from gateway.backhaul.shaping.window import SEGMENTS_MIN, window_for
+from gateway.backhaul.sharing.admission import SURE_CONFIDENCE
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.backhaul.sharing.company import Company
 from gateway.backhaul.sharing.policy import Policy
@@ -46,6 +47,9 @@ PIECES = 4  # of a window that are sent one by one
 PIECE_BYTES_MAX = 16_384
 PACED_RATIO = 1.15  # the window holds a sender to its share; pacing only keeps it from sending all of it at once
 AGAIN_S = 5.0  # after a fault of ours
+YIELDING = frozenset({TrafficClass.WEB, TrafficClass.BULK})  # wait for each other to begin beside a call,
+BEGINS_RATIO = 1.5  # at so much more than the link has carried so far, where nobody knows what it carries,
+BEGINS_BPS_MIN = 100_000  # and at least so fast: four a second
 LATE_S_MAX = 2.0  # what is under way is waited for so much longer where there is a queue
 NEVER_S = float("-inf")
 
@@ -80,6 +84,7 @@ class Steering:
         self._sleeping: dict[int, None] = {}  # the longest not looked at first
         self._reading, self._sending = Turns(), Turns()
         self._pacers: dict[tuple[int, Way], Pacer] = {}
+        self._beginning = Pacer(self._begins_bps, clock.now_s)
         self._used = dict.fromkeys(Way, 0)
         self._in_turns = self._crowded = False
         self._busy, self._newcomer = asyncio.Event(), asyncio.Event()
@@ -168,6 +173,26 @@ class Steering:
             turns.forget(number)
         self._flows.clamp(number, None)
         self._flows.pace_up(number, None)
+
+    async def begin(self, number: int) -> None:
+        """Return when a flow may ask for its first bytes: beside calls one after another.
+
+        Each connection may be sent two segments before anything is heard of the queue that they make.
+        """
+        flow = self.open.get(number)
+        if flow is not None and flow.traffic_class in YIELDING:
+            await self._beginning.take(FIRST_BYTES_MIN)
+
+    def _begins_bps(self) -> int | None:
+        """Return at what rate first bytes may be asked for; None: no call has to wait for them."""
+        if not self._steers or not any(flow.traffic_class is TrafficClass.REALTIME for flow in self.open.values()):
+            return None
+        rate_bps, carries = self.whole_bps(Way.DOWN), self.measuring.figures().down.capacity_bps
+        if carries is None:
+            return min(rate_bps, BEGINS_BPS_MIN)
+        if carries.confidence >= SURE_CONFIDENCE:
+            return rate_bps
+        return min(rate_bps, max(int(carries.value * BEGINS_RATIO), BEGINS_BPS_MIN))
 
     async def take_down(self, number: int, size_bytes: int) -> None:
         """Return when a flow may read on, after a piece of this size."""

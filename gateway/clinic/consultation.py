@@ -9,14 +9,11 @@ one that was under way a moment ago goes on, and the only one always may, with i
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 
-from gateway.backhaul.link import Backhaul, Share
-from gateway.backhaul.sharing.admission import VOICE_NEEDS_BPS
-from gateway.backhaul.sharing.classes import TrafficClass
-from gateway.backhaul.sharing.shares import Capacity
+from gateway.backhaul.link import Backhaul
 from gateway.clinic.allocation import BETTER_VOICE_AFTER_S, SPARSE, Voice
+from gateway.clinic.claim import KEEPS_S, Claim
 from gateway.clinic.course import Course, fields_of, follow
 from gateway.clinic.focus import Focus
 from gateway.clinic.focus import follow as follow_focus
@@ -42,7 +39,7 @@ from gateway.clinic.peer import NoWayError, Peer
 from gateway.clinic.place import CAME_BACK_S, NEVER_S, STILL_PAUSE_S, OpenPeer, Place
 from gateway.clinic.quality import CallQuality, PageFigures
 from gateway.clinic.recordings.recordings import Ongoing
-from gateway.clinic.sharing_out import Budgets, Outcome, begin_with, share_out, voices_fit, voices_need
+from gateway.clinic.sharing_out import Outcome, begin_with, share_out, voices_fit
 from gateway.clinic.showing import quality_of, state_of
 from gateway.clinic.signalling import Socket
 from gateway.clock import Clock
@@ -53,9 +50,6 @@ KEPT_ROLES = frozenset({"nurse", "doctor"})  # whose places nobody else takes
 RECODINGS_PER_S_MAX = 1 / 60  # each has everybody come again; saved up for three: people who come in together
 STILL_EARLY_RATIO = 0.8  # a page's timer is not exact
 RENEW_PAUSE_S = 3.0  # a page answers in a second, or is not there
-SLACK_RATIO = 0.8  # of a link without a picture, for voices and stills: what is measured may be less tomorrow
-KEEPS_S = 120.0  # a call that broke off is no new one for so long
-VOICE_FIRST_S = 6.0  # of a call that nothing promised a picture: as long as a budget takes to rise unwatched
 
 
 class Consultation:
@@ -78,7 +72,7 @@ class Consultation:
         self._clock = clock
         self._backhaul = backhaul
         self._open_peer = open_peer
-        self._video_bps_max = video_bps_max
+        self._claim = Claim(clock, backhaul, video_bps_max)
         self._codecs = codecs
         self._doubles_voices = doubles_voices
         self._gone = gone
@@ -88,11 +82,8 @@ class Consultation:
         self._joining = 0
         self._is_over = False
         self._recodings = Allowance(RECODINGS_PER_S_MAX, burst_s=3 / RECODINGS_PER_S_MAX)
-        self._call = ExitStack()
-        self._share: Share | None = None
         self._parted_s = NEVER_S
         self._parted_wall_s = 0.0
-        self._voice_until_s = NEVER_S
         self._focus = Focus()
         self._outcome = Outcome()
         self._course: Course | None = None
@@ -139,7 +130,7 @@ class Consultation:
         """
         place = self._places[role]
         self._check_fits(place, far=far)
-        voice, connect_bps = begin_with(far, self._budgets())
+        voice, connect_bps = begin_with(far, self._claim.budgets())
         if not self._backhaul.is_known():
             voice = SPARSE  # a cheaper one later costs an offer, on a link that is full by then
         if place.peer is not None and place.peer.continues_with(offer):
@@ -285,13 +276,13 @@ class Consultation:
         for place, peer in self._seated():
             if peer.is_connected and not place.was_connected:
                 place.was_connected, place.connected_s = True, now_s
-        self._hold_share()
+        self._hold_claim()
         levels = {place.role: peer.figures.voice_level for place, peer in self._seated() if place.switches.voice}
         self._focus = follow_focus(self._focus, levels, now_s)
         people = [place.person(peer, now_s, doubles_voices=self._doubles_voices) for place, peer in self._seated()]
         for place, person in zip((place for place, _ in self._seated()), people, strict=True):
             place.came_back = place.came_back and not person.is_ready
-        self._outcome = share_out(people, self._budgets(), self._focus.role, self._outcome, now_s)
+        self._outcome = share_out(people, self._claim.budgets(), self._focus.role, self._outcome, now_s)
         numbers = {place.role: peer.number for place, peer in self._seated()}
         for place, peer in self._seated():
             given = self._outcome.given[place.role]
@@ -326,7 +317,7 @@ class Consultation:
         for _, peer in self._seated():
             self._gone(peer)
         self._places = {role: Place(role) for role in ROLES}
-        self._call.close()
+        self._claim.let_go()
         self._end_recording_now()
 
     def finish(self) -> None:
@@ -361,17 +352,12 @@ class Consultation:
         now_s = self._clock.now_s()
         if len(others) > 1 and not place.came_back:
             people = [each.person(peer, now_s) for each, peer in self._seated()]
-            if not voices_fit(people, far, self._budgets()):
+            if not voices_fit(people, far, self._claim.budgets()):
                 raise NoCapacity(
                     N_("The link carries the voices of those who are in, and no more."),
                     N_("Wait until somebody has left, or until the link is better."),
                 )
-        goes_on = self._share is not None or now_s - self._parted_s < KEEPS_S
-        if goes_on or not self._backhaul.open_shares()[TrafficClass.REALTIME]:
-            return
-        admission = self._backhaul.admission()
-        if not admission.fits:
-            raise NoCapacity(admission.reason, admission.next_step)
+        self._claim.check_begins(self._parted_s)
 
     def _codec(self, place: Place, offer: Offer) -> str:
         """Return the codec in use where the newcomer has it, else the first that all have; VP8 works (RFC 7742 §5)."""
@@ -404,41 +390,14 @@ class Consultation:
             place.came_back = place.came_back or place.was_connected
         place.peer, place.was_connected, place.counted_bytes = None, False, (0, 0)
 
-    def _budgets(self) -> Budgets:
-        budget = self._backhaul.call_budget()
-        if self._clock.now_s() < self._voice_until_s:
-            up_bps, down_bps = (min(each, VOICE_NEEDS_BPS) for each in (budget.up_bps, budget.down_bps))
-            return Budgets(up_bps, down_bps, self._video_bps_max)
-        carries = self._backhaul.status().capacity or Capacity(0, 0)
-        calls = max(self._backhaul.open_shares()[TrafficClass.REALTIME], 1)
-        return Budgets(
-            budget.up_bps,
-            budget.down_bps,
-            self._video_bps_max,
-            slack_up_bps=int(carries.up_bps * SLACK_RATIO) // calls,
-            slack_down_bps=int(carries.down_bps * SLACK_RATIO) // calls,
-        )
-
-    def _hold_share(self) -> None:
-        """Hold a share of the link while a call crosses it."""
-        crosses = self.is_call and any(place.far for place, _ in self._seated())
-        if crosses and self._share is None:
-            if not self._backhaul.admission().fits:
-                self._voice_until_s = self._clock.now_s() + VOICE_FIRST_S
-            self._share = self._call.enter_context(self._backhaul.share(TrafficClass.REALTIME))
-        if crosses and self._share is not None:
-            up_bps, down_bps = voices_need(self.people(), sum(place.far for place, _ in self._seated()))
-            self._share.needs(down_bps=down_bps, up_bps=up_bps)
-        elif self._share is not None:
-            self._count()
-            self._share = None
-            self._call.close()
+    def _hold_claim(self) -> None:
+        self._claim.hold(place for place, _ in self._seated())
         if self.is_call:
             self._parted_s, self._parted_wall_s = self._clock.now_s(), self._clock.wall_s()
 
     def _wanted_voice(self, place: Place) -> Voice:
         given = self._outcome.given.get(place.role)
-        return given.voice if given is not None else begin_with(place.far, self._budgets())[0]
+        return given.voice if given is not None else begin_with(place.far, self._claim.budgets())[0]
 
     def _renew(self, place: Place) -> None:
         """Agree on another voice where the link has changed: a cheaper one at once, a better one after proof."""
@@ -455,7 +414,7 @@ class Consultation:
 
     def _quality(self, place: Place) -> CallQuality:
         places, status = list(self._places.values()), self._backhaul.status()
-        return quality_of(place, places, self._outcome, self._budgets(), status, self._clock.now_s())
+        return quality_of(place, places, self._outcome, self._claim.budgets(), status, self._clock.now_s())
 
     def _show(self, place: Place) -> None:
         if place.socket is None:
@@ -505,12 +464,4 @@ class Consultation:
             )
 
     def _count(self) -> None:
-        """Put the bytes from beyond the link on its account: what comes from there is down, what goes there is up."""
-        for place, peer in self._seated():
-            if place.far and self._share is not None:
-                received_bytes, sent_bytes = peer.figures.received_bytes, peer.figures.sent_bytes
-                down_before, up_before = place.counted_bytes
-                place.counted_bytes = received_bytes, sent_bytes
-                self._share.moved(down_bytes=received_bytes - down_before, up_bytes=sent_bytes - up_before)
-                if received_bytes > down_before:
-                    self._backhaul.heard()
+        self._claim.count(place for place, _ in self._seated())

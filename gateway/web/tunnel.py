@@ -148,6 +148,7 @@ class Tunnels:
 
         try:
             with self._backhaul.share(TrafficClass.WEB, device) as share, _carried_by(share, far.sock):
+                await share.begin()
                 async with asyncio.timeout(self._idle_s) as idle, asyncio.TaskGroup() as ways:
                     self._open.add(idle)
                     down = _Way(

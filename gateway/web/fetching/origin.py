@@ -217,6 +217,7 @@ class OriginClient:
         """
         if self._session is None:
             raise LinkDown
+        await share.begin()
         share.moved(up_bytes=_size_bytes(fields) + len(url))
         data = upload.pieces() if upload else None
         try:

@@ -3,15 +3,16 @@
 import asyncio
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from gateway.backhaul.dialer import Endpoint, connect
 from gateway.backhaul.link import Backhaul
-from gateway.backhaul.sensing.flows import Flows
+from gateway.backhaul.sensing.flows import FIRST_BYTES_MIN, Flows
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.backhaul.sharing.shares import Capacity
-from gateway.backhaul.steering import IDLE_AFTER_S, IDLE_TICK_S, TICK_S
+from gateway.backhaul.steering import BEGINS_BPS_MIN, IDLE_AFTER_S, IDLE_TICK_S, TICK_S
 from tests.clocks import HandClock
 from tests.unit.demo.virtual_time import LoopClock, in_virtual_time
 
@@ -187,3 +188,37 @@ def test_a_share_that_waited_long_for_its_connection_is_steered_from_the_first_b
             assert number not in backhaul.steering._sleeping
 
     in_virtual_time(journey())
+
+
+def began_s(classes: list[TrafficClass], *, beside_a_call: bool) -> list[float]:
+    """Return when each of these could begin on a link that nobody knows, in seconds; all want to at once."""
+
+    async def begin(backhaul: Backhaul, traffic_class: TrafficClass) -> float:
+        with backhaul.share(traffic_class) as share:
+            await share.begin()
+            return LoopClock().now_s()
+
+    async def journey() -> None:
+        backhaul, since_s = made(measured=True), LoopClock().now_s()
+        with ExitStack() as calls:
+            if beside_a_call:
+                calls.enter_context(backhaul.share(REALTIME))
+            async with asyncio.TaskGroup() as tasks:
+                begun = [tasks.create_task(begin(backhaul, each)) for each in classes]
+        found.extend(each.result() - since_s for each in begun)
+
+    found: list[float] = []
+    in_virtual_time(journey())
+    return found
+
+
+def test_beside_a_call_pages_begin_one_after_another_on_a_link_that_nobody_knows() -> None:
+    first, *others = began_s([WEB] * 4 + [BULK] * 4, beside_a_call=True)
+    assert first == pytest.approx(0.0)
+    each_s = FIRST_BYTES_MIN * 8 / BEGINS_BPS_MIN
+    assert others == pytest.approx([each_s * number for number in range(1, 8)], abs=0.05)
+
+
+@pytest.mark.parametrize(("beside_a_call", "traffic_class"), [(True, INTERACTIVE), (False, WEB)])
+def test_orders_and_pages_without_a_call_begin_at_once(beside_a_call: bool, traffic_class: TrafficClass) -> None:
+    assert began_s([traffic_class] * 20, beside_a_call=beside_a_call) == [0.0] * 20

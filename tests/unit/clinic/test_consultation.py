@@ -13,7 +13,8 @@ from gateway.backhaul.sensing.figures import Estimate, LinkFigures, WayFigures
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.backhaul.sharing.shares import Capacity
 from gateway.clinic.allocation import BETTER_VOICE_AFTER_S, FULL, PICTURE_MIN_BPS, SPARSE, Voice
-from gateway.clinic.consultation import KEEPS_S, RENEW_PAUSE_S, VOICE_FIRST_S, Consultation
+from gateway.clinic.claim import KEEPS_S, VOICE_FIRST_S
+from gateway.clinic.consultation import RENEW_PAUSE_S, Consultation
 from gateway.clinic.invitation import Role
 from gateway.clinic.media.control import LegFigures, Slot
 from gateway.clinic.media.host import MediaHost, MediaLimits
