@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from gateway.backhaul.sensing.samples import Way
 from gateway.backhaul.sharing.admission import SURE_CONFIDENCE
-from gateway.backhaul.sharing.alone import RESUMES_BPS, Alone, Seen
+from gateway.backhaul.sharing.alone import Alone, Seen
 from gateway.backhaul.sharing.alone import begin as begin_alone
 from gateway.backhaul.sharing.alone import resume as resume_alone
 from gateway.backhaul.sharing.alone import step as step_alone
@@ -29,7 +29,8 @@ CALL_CLAIMS_BPS = 300_000  # or what it claims of others who fill the link: that
 BUDGET_EVERY_S = 0.2
 ASKED_S = 5.0  # whoever asks again within so long sees a budget that is kept
 NEVER_S = float("-inf")
-DRAINS_S_MIN = 0.1  # of a queue that is to go,
+DRAINS_S_MIN = 0.1  # of a queue that is to go, …
+DRAINS_BITS = 48_000  # … or as long as two turns of a download take, which are two segments each:
 DRAINS_RATIO = 0.4  # for which calls leave more than half the link: at once, for each step less is one that people see
 DRAINS_BPS_MIN = 120_000  # whatever waits: a picture that paused comes back later than the queue goes
 FRESH_S = 2.0  # an estimate so young bounds what calls that are alone find out
@@ -111,7 +112,7 @@ class CallBudgets:
                 continue
             if way in self._alone:
                 self._found[way] = self._alone.pop(way)
-                least_bps = min(self._share_bps(way, calls), PICTURE_BPS)  # a smaller picture is one that is alone
+                least_bps = min(self._share_bps(way, calls), PICTURE_BPS)
                 self._kept[way] = begin(now_s, max(before_bps, least_bps))
             share_bps, known = self._share_bps(way, calls), self._kept.get(way)
             queueing_s = self._felt_s(way)
@@ -160,7 +161,8 @@ class CallBudgets:
             carries_bps = max(int(carries_bps * PROVES_RATIO), self._least_bps(way))
         measuring, alone = self._steering.measuring, self._steering.calls_alone()
         queueing_s = measuring.standing_s(way) if alone else measuring.queueing_s(way)  # one picture's is soon gone
-        if queueing_s is not None and queueing_s > DRAINS_S_MIN:  # what waits is to go, too
+        drains_s = max(DRAINS_S_MIN, DRAINS_BITS / max(carries_bps, 1))
+        if queueing_s is not None and queueing_s > drains_s:  # what waits is to go, too
             lately_bps = self._steering.measuring.lately_bps(way)
             drains_bps = int(min(carries_bps, lately_bps or math.inf) * DRAINS_RATIO)
             carries_bps = max(drains_bps, min(carries_bps, DRAINS_BPS_MIN))
@@ -177,7 +179,7 @@ class CallBudgets:
         found = self._lately_found(way)
         if found is None:
             return 0
-        return min(found.good_bps, max(int(found.good_bps * AGAIN_RATIO), RESUMES_BPS), AGAIN_BPS_MAX)
+        return min(found.good_bps, max(int(found.good_bps * AGAIN_RATIO), PICTURE_BPS), AGAIN_BPS_MAX)
 
     def _lately_found(self, way: Way) -> Alone | None:
         found = self._found.get(way)

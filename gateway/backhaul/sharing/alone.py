@@ -16,9 +16,9 @@ Source: S. Holmer et al., draft-ietf-rmcat-gcc-02 §5.5 (0.85 × what came out, 
 import math
 from dataclasses import dataclass, replace
 
+from gateway.backhaul.sharing.calls import PICTURE_BPS, VOICE_BPS
 from gateway.backhaul.sharing.calls import STEP_BPS_MIN as KNOWN_STEP_BPS_MIN
 from gateway.backhaul.sharing.calls import STEP_RATIO as KNOWN_STEP_RATIO
-from gateway.backhaul.sharing.calls import VOICE_BPS
 
 FULL_S = 0.05  # a queue that stands so long is felt (bufferbloat.net),
 FULL_BITS = 6_000  # or as long as a small picture's frame takes
@@ -38,7 +38,6 @@ USED_RATIO = 0.8  # of its budget a call must use, or nothing is proven
 BEYOND_RATIO, FIRST_BEYOND_RATIO = 1.15, 1.25  # of what came out a call may try
 TRY_S, TRY_S_MAX = 10.0, 300.0  # after so long more than it last carried is tried
 FAILED_RATIO, SMALLEST_FAILED_RATIO = 2, 6
-RESUMES_BPS = 62_000  # on the wire, with one voice: less lets no picture begin that would use it
 GOES_ON_BPS = 57_000  # less pauses a picture that is seen
 DRAINING_RATIO = 0.85  # of what it carries: with less in use a queue drains
 UNWATCHED_S_MAX = 1.0
@@ -150,7 +149,7 @@ def _fallen(state: Alone, now_s: float, seen: Seen, standing_s: float, out_bps: 
 
 def _next_try_s(state: Alone, now_s: float, seen: Seen) -> float:
     """Return how long after a fall more is tried; a smallest picture that does not fit makes the longest queues."""
-    if state.bps <= seen.with_picture_bps(RESUMES_BPS):
+    if state.bps <= seen.with_picture_bps(PICTURE_BPS):
         return min(SMALLEST_FAILED_RATIO * state.try_s, TRY_S_MAX)
     failed = -math.inf < state.full_s < now_s - state.try_s
     return min(FAILED_RATIO * state.try_s, TRY_S_MAX) if failed else state.try_s
@@ -163,7 +162,7 @@ def _least_bps(carries_bps: float, alone_bps: int, seen: Seen) -> int:
 
 
 def _risen(state: Alone, now_s: float, seen: Seen) -> Alone:
-    out_bps, resumes_bps = seen.out_bps or 0.0, seen.with_picture_bps(RESUMES_BPS)
+    out_bps, resumes_bps = seen.out_bps or 0.0, seen.with_picture_bps(PICTURE_BPS)
     proof_s = BLIND_PROOF_S if seen.standing_s is None else FIRST_PROOF_S if state.is_first else PROOF_S
     is_used = seen.is_known or out_bps >= USED_RATIO * state.bps or state.bps < resumes_bps
     if now_s - state.good_since_s < proof_s or now_s < state.follows_until_s or not is_used:
@@ -191,4 +190,4 @@ def _most_bps(state: Alone, now_s: float, seen: Seen) -> float:
     """Return what may be taken: until it is time to try, no more than leaves room."""
     if state.carries_bps is None or now_s - state.full_s >= state.try_s:
         return math.inf
-    return max(state.carries_bps * ROOM_RATIO, _least_bps(state.carries_bps, RESUMES_BPS, seen))
+    return max(state.carries_bps * ROOM_RATIO, _least_bps(state.carries_bps, PICTURE_BPS, seen))

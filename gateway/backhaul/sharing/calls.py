@@ -26,7 +26,7 @@ CHANGES_BEFORE_RISE_MAX = 3  # a rise and the falls it may lead to make six a mi
 ROOM_RATIOS = (1.0, 0.95, 0.9, 0.8, 0.7, 0.4)  # of the share, by the changes remembered
 SLIDING_S = 2.0  # a fall so soon after a change is part of a slide: one deep step instead of many
 SLIDING_RATIO = 0.5
-PICTURE_BPS = 80_000  # on the wire; below it a picture only is late (9 frames a second; 2026-11)
+PICTURE_BPS = 62_000  # on the wire, with one voice: less lets no picture begin that would use it (2026-11)
 VOICE_BPS = 20_000  # on the wire: 12 kb/s Opus in 60 ms packets (2026-11)
 
 

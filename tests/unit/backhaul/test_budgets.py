@@ -20,8 +20,8 @@ from gateway.backhaul.budgets import (
 from gateway.backhaul.link import Backhaul
 from gateway.backhaul.sensing.figures import Estimate, LinkFigures, WayFigures
 from gateway.backhaul.sensing.samples import Way
-from gateway.backhaul.sharing.alone import BLIND_PROOF_S, RESUMES_BPS
-from gateway.backhaul.sharing.calls import VOICE_BPS
+from gateway.backhaul.sharing.alone import BLIND_PROOF_S
+from gateway.backhaul.sharing.calls import PICTURE_BPS, VOICE_BPS
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.backhaul.sharing.company import ALONE_AFTER_S
 from gateway.backhaul.sharing.policy import Policy
@@ -121,7 +121,7 @@ def test_a_call_of_three_begins_with_what_its_voices_take(monkeypatch: pytest.Mo
                 assert backhaul.call_budget().up_bps == 83_000
                 assert backhaul.call_budget().down_bps < 83_000
                 await asyncio.sleep(BLIND_PROOF_S)
-                assert backhaul.call_budget().up_bps == 83_000 + RESUMES_BPS - VOICE_BPS
+                assert backhaul.call_budget().up_bps == 83_000 + PICTURE_BPS - VOICE_BPS
 
     in_virtual_time(journey())
 

@@ -13,7 +13,6 @@ from gateway.backhaul.sharing.alone import (
     FIRST_STEP_RATIO,
     FOLLOWS_S,
     PROOF_S,
-    RESUMES_BPS,
     ROOM_RATIO,
     STEP_RATIO,
     TRY_S,
@@ -143,7 +142,7 @@ def test_it_does_not_stay_where_no_picture_begins() -> None:
         for _ in range(600):
             now_s += STEP_S
             state = step(state, now_s, seen(0.0, 18_000.0 * calls, MOST_BPS * calls, calls))
-        assert state.bps == RESUMES_BPS * calls
+        assert state.bps == PICTURE_BPS * calls
 
 
 def test_with_more_voices_than_one_a_call_it_does_not_stay_where_no_picture_begins_either() -> None:
@@ -152,7 +151,7 @@ def test_with_more_voices_than_one_a_call_it_does_not_stay_where_no_picture_begi
     for tick in range(1, 100):
         state = step(state, tick * STEP_S, Seen(0.0, float(voices_bps), MOST_BPS, voices_bps=voices_bps))
         assert state.bps >= voices_bps, "they are sent in any case"
-    assert state.bps == voices_bps + RESUMES_BPS - VOICE_BPS
+    assert state.bps == voices_bps + PICTURE_BPS - VOICE_BPS
     fallen = step(state, 100 * STEP_S, Seen(LONG_S, 90_000.0, MOST_BPS, voices_bps=voices_bps))
     assert fallen.bps == voices_bps
 
@@ -175,7 +174,7 @@ def test_a_link_that_moves_in_fits_and_starts_is_where_it_was_soon_after() -> No
     assert state.bps == VOICE_BPS
     assert state.carries_bps is None, "it told nothing of what it carries"
     state, _ = used(state, now_s + STEP_S, now_s + 10.0)
-    assert state.bps >= RESUMES_BPS
+    assert state.bps >= PICTURE_BPS
 
 
 def test_more_is_tried_ever_more_seldom_where_it_fails() -> None:
