@@ -14,7 +14,7 @@ from gateway.errors import NoCapacity
 
 SLACK_RATIO = 0.8  # of a link without a picture, for voices and stills: what is measured may be less tomorrow
 KEEPS_S = 120.0  # a call that broke off is no new one for so long
-VOICE_FIRST_S = 6.0  # of a call that nothing promised a picture: as long as a budget takes to rise unwatched
+VOICE_FIRST_S = 6.0  # of a new call that nothing promised a picture: as long as a budget takes to rise unwatched
 
 
 class Claim:
@@ -65,7 +65,7 @@ class Claim:
             self.let_go()
             return
         if self._share is None:
-            if not self._backhaul.admission().fits:
+            if not any(each.came_back for each in places) and not self._backhaul.admission().fits:
                 self._voice_until_s = self._clock.now_s() + VOICE_FIRST_S
             self._share = self._held.enter_context(self._backhaul.share(TrafficClass.REALTIME))
         up_bps, down_bps = voices_need(people, far)

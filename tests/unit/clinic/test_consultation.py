@@ -422,6 +422,18 @@ async def test_the_only_call_begins_on_any_link_and_with_its_voice_first(table: 
     assert far.remb_bps > 500_000
 
 
+async def test_a_call_that_comes_back_need_not_begin_with_its_voice_alone(table: Table) -> None:
+    nurse, _ = await table.sit("nurse")
+    await table.sit("doctor")
+    table.room.move()
+    table.backhaul.tell_capacity(Capacity(20_000, 2_000_000))
+    await table.sit("doctor")
+    table.backhaul.tell_capacity(WIDE)
+    assert PROOF_S + 1.0 < VOICE_FIRST_S
+    table.beats(PROOF_S + 1.0)
+    assert nurse.state()["plan"]["picture"] is True
+
+
 class Measured:
     """A backhaul that measures, on a clock moved by hand, and a link that is what the test says."""
 
