@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -60,32 +60,45 @@ class Listener:
         self.losses.append((way, expected, lost))
 
 
-@dataclass
-class Caller:
-    """A program at one end of a call, and the box's side of it."""
+@dataclass(kw_only=True)
+class Viewer:
+    """Who counts what is decoded of a connection's tracks."""
 
-    connection: RTCPeerConnection
-    peer: Peer
-    changes: list[str] = field(default_factory=list)
     pictures: int = 0
     sounds: int = 0
 
     async def watch(self, track: MediaStreamTrack) -> None:
         """Count what is decoded of a track until it ends."""
-        try:
+        with suppress(MediaStreamError):
             while True:
                 await track.recv()
                 if track.kind == "video":
                     self.pictures += 1
                 else:
                     self.sounds += 1
-        except MediaStreamError:
-            return
 
     async def both_grow(self) -> None:
         """Return once more pictures and more sound have come."""
         pictures, sounds = self.pictures, self.sounds
         await wait_until(lambda: self.pictures > pictures + 5 and self.sounds > sounds + 10, 20.0)
+
+
+@dataclass
+class Caller(Viewer):
+    """A program at one end of a call, and the box's side of it."""
+
+    connection: RTCPeerConnection
+    peer: Peer
+    changes: list[str] = field(default_factory=list)
+
+
+async def offering() -> RTCPeerConnection:
+    """A connection that offers one voice and one picture."""
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    for track in (AudioStreamTrack(), SmallPicture()):
+        connection.addTrack(track)
+    await connection.setLocalDescription(await connection.createOffer())
+    return connection
 
 
 @dataclass
@@ -104,10 +117,7 @@ class Exchange:
 
     async def dial(self, *, path: MediaPath | None = None, near: bool = True) -> Caller:
         """Connect a caller, which sends at once."""
-        connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        for track in (AudioStreamTrack(), SmallPicture()):
-            connection.addTrack(track)
-        await connection.setLocalDescription(await connection.createOffer())
+        connection = await offering()
         caller = self._caller(connection, connection.localDescription.sdp, path or DirectPath(), near=near)
         connection.on("track", lambda track: self.begin(caller.watch(track)))
         answer = await caller.peer.answer(SPARSE, 300_000)

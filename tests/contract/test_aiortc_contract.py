@@ -10,10 +10,9 @@ import json
 import socket
 import struct
 import threading
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -24,24 +23,18 @@ import aioice.stun
 import aioice.turn
 import pylibsrtp
 import pytest
-from aiohttp import web
 from aiortc import (
-    RTCConfiguration,
     RTCPeerConnection,
     RTCRtpReceiver,
     RTCRtpSender,
-    RTCSessionDescription,
 )
-from aiortc.mediastreams import AudioStreamTrack, MediaStreamError, MediaStreamTrack
 from aiortc.rtcdtlstransport import RTCDtlsTransport
 from aiortc.rtcicetransport import RTCIceGatherer, RTCIceTransport
-from av import VideoFrame
 
 from gateway.backhaul.dialer import Endpoint
-from gateway.backhaul.link import Backhaul
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.backhaul.sharing.shares import Capacity
-from gateway.clinic.invitation import Invitations, invite
+from gateway.clinic.invitation import invite
 from gateway.clinic.media.forwarding import (
     CONSENT_FAILURES,
     HANDSHAKES_MAX,
@@ -50,164 +43,29 @@ from gateway.clinic.media.forwarding import (
     outlive_outages,
     take_handshakes_alone,
 )
-from gateway.clinic.media.host import MediaHost, MediaLimits
 from gateway.clinic.media.ports import Port, PortRange, bind_within
 from gateway.clinic.media.srtp import Keys
 from gateway.clinic.peer import DirectPath, MediaPath
-from gateway.clinic.room import ClinicLimits, ClinicRoom
+from gateway.clinic.room import ClinicLimits
 from gateway.clock import SystemClock
-from gateway.errors import GatewayError
-from gateway.listener import Listener
-from gateway.units import Address
+from tests.clinic_server import KEY, Clinic, Party, serving
 from tests.waiting import wait_until
 
-KEY = b"k" * 32
-PICTURE_S = 0.1
+
+def running(media_path: MediaPath, *, calls_max: int = 2) -> AbstractAsyncContextManager[Clinic]:
+    return serving(ClinicLimits(link_s=600, video_bps_max=700_000, calls_max=calls_max), media_path=media_path)
 
 
-class SmallPicture(MediaStreamTrack):
-    """Ten small grey pictures a second."""
-
-    kind = "video"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._count = 0
-
-    async def recv(self) -> VideoFrame:
-        if self.readyState != "live":
-            raise MediaStreamError
-        await asyncio.sleep(0.05)
-        frame = VideoFrame(160, 120, "yuv420p")
-        for plane in frame.planes:
-            plane.update(bytes([self._count % 256]) * plane.buffer_size)
-        frame.pts, frame.time_base = self._count * 4_500, Fraction(1, 90_000)
-        self._count += 1
-        return frame
+async def called(clinic: Clinic) -> tuple[Party, Party]:
+    """Two parties that see and hear each other."""
+    nurse, doctor = await clinic.party(clinic.links.nurse), await clinic.party(clinic.links.doctor)
+    await nurse.both_grow()
+    await doctor.both_grow()
+    return nurse, doctor
 
 
-@dataclass
-class Party:
-    """A program at one end of a call."""
-
-    connection: RTCPeerConnection
-    socket: aiohttp.ClientWebSocketResponse
-    messages: list[dict[str, Any]] = field(default_factory=list)
-    pictures: int = 0
-    sounds: int = 0
-
-    async def offer(self) -> None:
-        """Send an offer of one voice and one picture."""
-        for track in (AudioStreamTrack(), SmallPicture()):
-            self.connection.addTrack(track)
-        await self.connection.setLocalDescription(await self.connection.createOffer())
-        await self.socket.send_json({"type": "offer", "sdp": self.connection.localDescription.sdp})
-
-    async def listen(self) -> None:
-        """Take what the box says until it hangs up."""
-        async for message in self.socket:
-            said = json.loads(message.data)
-            self.messages.append(said)
-            if said["type"] == "answer":
-                await self.connection.setRemoteDescription(RTCSessionDescription(said["sdp"], "answer"))
-
-    async def watch(self, track: MediaStreamTrack) -> None:
-        """Count what is decoded of a track until it ends."""
-        try:
-            while True:
-                await track.recv()
-                if track.kind == "video":
-                    self.pictures += 1
-                else:
-                    self.sounds += 1
-        except MediaStreamError:
-            return
-
-    def refusals(self) -> list[str]:
-        return [said["message"] for said in self.messages if said["type"] == "refused"]
-
-    async def both_grow(self) -> None:
-        """Return once more pictures and more sound have come."""
-        pictures, sounds = self.pictures, self.sounds
-        await wait_until(lambda: self.pictures > pictures + 5 and self.sounds > sounds + 10, 20.0)
-
-
-@dataclass
-class Clinic:
-    """A clinic behind one listener."""
-
-    room: ClinicRoom
-    backhaul: Backhaul
-    links: Invitations
-    base: str
-    tasks: asyncio.TaskGroup
-    http: aiohttp.ClientSession
-    parties: list[Party] = field(default_factory=list)
-    begun: list[asyncio.Task[None]] = field(default_factory=list)
-
-    def begin(self, journey: Coroutine[Any, Any, None]) -> None:
-        """Run something until the clinic closes."""
-        self.begun.append(self.tasks.create_task(journey))
-
-    async def dial(self, token: str) -> aiohttp.ClientWebSocketResponse:
-        """Open a participant's socket."""
-        headers = {"Origin": self.base, "Accept-Language": "en"}
-        return await self.http.ws_connect(f"{self.base}/{token}", headers=headers)
-
-    async def party(self, token: str) -> Party:
-        """Join with sound and picture."""
-        made = Party(RTCPeerConnection(RTCConfiguration(iceServers=[])), await self.dial(token))
-        self.parties.append(made)
-        made.connection.on("track", lambda track: self.begin(made.watch(track)))
-        self.begin(made.listen())
-        await made.offer()
-        return made
-
-    async def call(self) -> tuple[Party, Party]:
-        """Two parties that see and hear each other."""
-        nurse, doctor = await self.party(self.links.nurse), await self.party(self.links.doctor)
-        await nurse.both_grow()
-        await doctor.both_grow()
-        return nurse, doctor
-
-
-@asynccontextmanager
-async def running(media_path: MediaPath, *, calls_max: int = 2, link_s: int = 600) -> AsyncIterator[Clinic]:
-    clock = SystemClock()
-
-    async def answers(peer: tuple[str, int]) -> bool:
-        return bool(peer)
-
-    backhaul = Backhaul(clock, capacity=Capacity(2_000_000, 2_000_000), carrier=lambda: True, probe=answers)
-    limits = ClinicLimits(link_s=link_s, video_bps_max=700_000, calls_max=calls_max)
-    host = MediaHost(MediaLimits(), now_s=clock.now_s, ear=backhaul.steering.measuring)
-    room = ClinicRoom(key=KEY, clock=clock, backhaul=backhaul, media_path=media_path, host=host, limits=limits)
-    links = invite(KEY, wall_s=clock.wall_s(), link_s=link_s, consultation="bed-1")
-
-    async def serve(request: web.Request) -> web.StreamResponse:
-        token = request.match_info["token"]
-        return await room.serve_socket(request, token, token == links.doctor)
-
-    def said(_: web.BaseRequest, error: GatewayError) -> web.Response:
-        return web.Response(status=error.status, text=error.what)
-
-    app = web.Application()
-    app.add_routes([web.get("/{token}", serve)])
-    listener = Listener("test", Address("127.0.0.1", 0), app, said)
-    async with asyncio.TaskGroup() as tasks, aiohttp.ClientSession() as http:
-        await room.start()
-        await listener.start()
-        found = Clinic(room, backhaul, links, f"http://{listener.address}", tasks, http)
-        found.begin(room.run())
-        try:
-            yield found
-        finally:
-            await room.stop()
-            await listener.stop()
-            for party in found.parties:
-                await party.connection.close()
-            for task in found.begun:
-                task.cancel()
+def refusals(party: Party) -> list[str]:
+    return [said["message"] for said in party.messages if said["type"] == "refused"]
 
 
 @pytest.fixture
@@ -387,7 +245,7 @@ async def test_only_opus_is_negotiated_with_the_library() -> None:
 
 async def test_sound_and_picture_cross_without_a_decoder(clinic: Clinic) -> None:
     before = {thread.name for thread in threading.enumerate()}
-    nurse, doctor = await clinic.call()
+    nurse, doctor = await called(clinic)
     decoders = [each.name for each in threading.enumerate() if each.name.endswith("-decoder")]
     assert len(decoders) - sum(name.endswith("-decoder") for name in before) == 4, "two a party, none for the room"
     figures = clinic.room.statistics()
@@ -401,13 +259,13 @@ async def test_sound_and_picture_cross_without_a_decoder(clinic: Clinic) -> None
 
 
 async def test_the_doctor_s_bytes_are_counted_on_the_link(clinic: Clinic) -> None:
-    await clinic.call()
+    await called(clinic)
     await wait_until(lambda: clinic.backhaul.moved()[TrafficClass.REALTIME].down_bytes > 5_000)
     assert clinic.backhaul.moved()[TrafficClass.REALTIME].up_bytes > 5_000
 
 
 async def test_both_senders_are_capped_within_a_second_of_a_change(clinic: Clinic) -> None:
-    parties = await clinic.call()
+    parties = await called(clinic)
     caps: list[list[int]] = []
     for each in parties:
         heard: list[int] = []
@@ -438,7 +296,7 @@ def listen_for_caps(party: Party, heard: list[int]) -> None:
 
 
 async def test_who_joins_again_takes_the_place_over_and_the_other_goes_on(clinic: Clinic) -> None:
-    nurse, doctor = await clinic.call()
+    nurse, doctor = await called(clinic)
     again = await clinic.party(clinic.links.nurse)
     await again.both_grow()
     await doctor.both_grow()
@@ -447,15 +305,15 @@ async def test_who_joins_again_takes_the_place_over_and_the_other_goes_on(clinic
 
 
 async def test_who_leaves_frees_the_link_and_the_other_one_waits(clinic: Clinic) -> None:
-    nurse, doctor = await clinic.call()
-    await nurse.socket.send_json({"type": "bye"})
+    nurse, doctor = await called(clinic)
+    await nurse.ws.send_json({"type": "bye"})
     await wait_until(lambda: [said["others"] for said in doctor.messages if said["type"] == "state"][-1] is False)
     assert clinic.backhaul.open_shares()[TrafficClass.REALTIME] == 0
     assert clinic.room.statistics().people == 1
 
 
 async def test_strangers_datagrams_do_not_end_a_call(clinic: Clinic, caplog: pytest.LogCaptureFixture) -> None:
-    nurse, doctor = await clinic.call()
+    nurse, doctor = await called(clinic)
     media = [b"", b"\x80", b"\x80\x60" + bytes(10), bytes([128, 200]) + bytes(26), b"\x90" * 1_400]
     stun = [bytes(20), b"\x00\x01\x00\x08\x21\x12\xa4\x42" + bytes(12) + b"\x00\x24\x00\x02\x00\x00\x00\x00"]
     dtls = [b"\x16\xfe\xfd" + bytes(40), b"\x15\xfe\xfd" + bytes(12), bytes([63])]
@@ -493,7 +351,7 @@ def spoilt(sdp: str) -> list[str]:
 
 
 async def test_forty_pieces_of_nonsense_are_refused_in_words_and_end_nobody_s_call(clinic: Clinic) -> None:
-    nurse, doctor = await clinic.call()
+    nurse, doctor = await called(clinic)
     offers = [*BAD_SDP, *spoilt(doctor.connection.localDescription.sdp)]
     cases = [*BAD, *(json.dumps({"type": "offer", "sdp": sdp}) for sdp in offers)]
     assert len(cases) >= 40
@@ -517,8 +375,8 @@ async def test_forty_pieces_of_nonsense_are_refused_in_words_and_end_nobody_s_ca
 
 
 async def test_a_page_that_lost_its_socket_goes_on_where_it_was(clinic: Clinic) -> None:
-    nurse, doctor = await clinic.call()
-    await nurse.socket.close()
+    nurse, doctor = await called(clinic)
+    await nurse.ws.close()
     await doctor.both_grow()
     async with await clinic.dial(clinic.links.nurse) as ws:
         await ws.send_json({"type": "resume"})
@@ -596,7 +454,7 @@ class RelayedPath:
 async def test_media_takes_the_path_that_was_advertised_and_lost_packets_are_sent_again() -> None:
     path = RelayedPath()
     async with running(path) as clinic:
-        nurse, doctor = await clinic.call()
+        nurse, doctor = await called(clinic)
         await doctor.both_grow()
         await wait_until(lambda: sum(relay.carried for relay in path.relays) > 100)
         fronts = {each.get_extra_info("sockname")[1] for each in path.transports[1::2]}
@@ -617,16 +475,16 @@ async def test_a_room_too_many_is_refused_in_words() -> None:
         await wait_until(lambda: clinic.room.statistics().people == 1)
         other = invite(KEY, wall_s=SystemClock().wall_s(), link_s=60, consultation="bed-2")
         refused = await clinic.party(other.nurse)
-        await wait_until(lambda: bool(refused.refusals()))
-        assert refused.refusals()[0].startswith("All consultation rooms are in use.")
+        await wait_until(lambda: bool(refusals(refused)))
+        assert refusals(refused)[0].startswith("All consultation rooms are in use.")
         assert clinic.room.statistics().consultations == 1
 
 
 async def test_stopping_says_goodbye_and_leaves_no_socket() -> None:
     async with running(DirectPath()) as clinic:
-        nurse, doctor = await clinic.call()
+        nurse, doctor = await called(clinic)
         await clinic.room.stop()
-        await wait_until(lambda: nurse.socket.closed and doctor.socket.closed)
+        await wait_until(lambda: nurse.ws.closed and doctor.ws.closed)
         assert [said["reason"] for said in nurse.messages if said["type"] == "bye"] == ["stopping"]
         assert clinic.room.statistics().consultations == 0
         await wait_until(lambda: clinic.room.statistics().sockets == 0)

@@ -6,36 +6,26 @@ import random
 import resource
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pylibsrtp
-from aiohttp import web
 from aioice import stun
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription, rtp
-from aiortc.mediastreams import AudioStreamTrack, MediaStreamError, MediaStreamTrack
+from aiortc import RTCPeerConnection, rtp
 
-from gateway.backhaul.link import Backhaul
 from gateway.backhaul.sharing.shares import Capacity
 from gateway.clinic.allocation import SPARSE
-from gateway.clinic.invitation import Invitations, invite
 from gateway.clinic.media.forwarding import ADDRESSES_MAX
-from gateway.clinic.media.host import MediaHost, MediaLimits
 from gateway.clinic.peer import DirectPath
-from gateway.clinic.room import OFFERS_AT_ONCE, ClinicLimits, ClinicRoom
-from gateway.clock import SystemClock
-from gateway.errors import GatewayError
-from gateway.listener import Listener
-from gateway.units import Address
+from gateway.clinic.room import OFFERS_AT_ONCE, ClinicLimits
 from tests.callers import Listener as Ear
-from tests.callers import SmallPicture, empty_offer, exchanging
+from tests.callers import empty_offer, exchanging
+from tests.clinic_server import Clinic, Party, serving
 from tests.waiting import wait_until
 
-KEY = b"k" * 32
 SEED = 20_261_123
 MEDIA_GROWTH_BYTES_MAX = 12_000_000  # of some 70 MB: what Python keeps for the next flood
 BOX_GROWTH_BYTES_MAX = 48_000_000  # the three callers are in this process, too
@@ -43,127 +33,21 @@ DATAGRAMS = 1_500  # of each flood
 A_TURN = 25  # datagrams before the others' turn: the callers share this thread
 
 
-@dataclass
-class Party:
-    """A program at one end of a call, joined through the clinic's socket."""
-
-    http: aiohttp.ClientSession
-    ws: aiohttp.ClientWebSocketResponse
-    tasks: asyncio.TaskGroup
-    connection: RTCPeerConnection = field(default_factory=lambda: RTCPeerConnection(RTCConfiguration(iceServers=[])))
-    said: list[dict[str, Any]] = field(default_factory=list)
-    pictures: int = 0
-    sounds: int = 0
-
-    async def join(self) -> None:
-        for track in (AudioStreamTrack(), SmallPicture()):
-            self.connection.addTrack(track)
-        self.connection.on("track", lambda track: self.tasks.create_task(self.watch(track)))
-        await self.connection.setLocalDescription(await self.connection.createOffer())
-        await self.ws.send_json({"type": "offer", "sdp": self.connection.localDescription.sdp})
-
-    async def listen(self) -> None:
-        async for message in self.ws:
-            said = json.loads(message.data)
-            self.said.append(said)
-            if said["type"] == "answer":
-                await self.connection.setRemoteDescription(RTCSessionDescription(said["sdp"], "answer"))
-            elif said["type"] == "ping":
-                await self.ws.send_json({"type": "pong"})
-
-    async def watch(self, track: MediaStreamTrack) -> None:
-        with suppress(MediaStreamError):
-            while True:
-                await track.recv()
-                if track.kind == "video":
-                    self.pictures += 1
-                else:
-                    self.sounds += 1
-
-    async def goes_on(self) -> None:
-        pictures, sounds = self.pictures, self.sounds
-        await wait_until(lambda: self.pictures > pictures + 5 and self.sounds > sounds + 10, 20.0)
-
-    async def lost(self) -> int:
-        """Return how many packets never came to it."""
-        found = await self.connection.getStats()
-        return sum(each.packetsLost for each in found.values() if each.type == "inbound-rtp")
-
-    @property
-    def wire(self) -> Any:
-        return self.connection.getSenders()[0].transport
-
-    async def leave(self) -> None:
-        await self.ws.close()
-        await self.connection.close()
+def opened() -> AbstractAsyncContextManager[Clinic]:
+    limits = ClinicLimits(link_s=600, video_bps_max=300_000, calls_max=8, sockets_max=32)
+    return serving(limits, capacity=Capacity(4_000_000, 4_000_000), far=True, ear=Ear())
 
 
-@dataclass
-class Clinic:
-    """A clinic with its media process behind a listener."""
-
-    room: ClinicRoom
-    host: MediaHost
-    base: str
-    http: aiohttp.ClientSession
-    tasks: asyncio.TaskGroup
-    tokens: Invitations
-    parties: list[Party] = field(default_factory=list)
-
-    async def dial(self, token: str) -> aiohttp.ClientWebSocketResponse:
-        headers = {"Origin": self.base, "Accept-Language": "en"}
-        return await self.http.ws_connect(f"{self.base}/{token}", headers=headers, autoping=False)
-
-    async def join(self, token: str) -> Party:
-        party = Party(self.http, await self.dial(token), self.tasks)
-        self.tasks.create_task(party.listen())
-        self.parties.append(party)
-        await party.join()
-        await wait_until(lambda: party.connection.connectionState == "connected", 20.0)
-        return party
+async def joined(clinic: Clinic, token: str) -> Party:
+    party = await clinic.party(token)
+    await wait_until(lambda: party.connection.connectionState == "connected", 20.0)
+    return party
 
 
-@asynccontextmanager
-async def opened() -> AsyncIterator[Clinic]:
-    clock = SystemClock()
-
-    async def answers(peer: tuple[str, int]) -> bool:
-        return bool(peer)
-
-    backhaul = Backhaul(clock, capacity=Capacity(4_000_000, 4_000_000), carrier=lambda: True, probe=answers)
-    host = MediaHost(MediaLimits(), now_s=clock.now_s, ear=Ear())
-    room = ClinicRoom(
-        key=KEY,
-        clock=clock,
-        backhaul=backhaul,
-        media_path=DirectPath(),
-        host=host,
-        limits=ClinicLimits(link_s=600, video_bps_max=300_000, calls_max=8, sockets_max=32),
-    )
-
-    async def serve(request: web.Request) -> web.StreamResponse:
-        return await room.serve_socket(request, request.match_info["token"], True)
-
-    def said(_: web.BaseRequest, error: GatewayError) -> web.Response:
-        return web.Response(status=error.status, text=error.what)
-
-    app = web.Application()
-    app.add_routes([web.get("/{token}", serve)])
-    listener = Listener("test", Address("127.0.0.1", 0), app, said)
-    await listener.start()
-    await room.start()
-    tokens = invite(KEY, wall_s=clock.wall_s(), link_s=600, consultation="bed-1")
-    async with aiohttp.ClientSession() as http, asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(room.run())
-        clinic = Clinic(room, host, f"http://{listener.address}", http, tasks, tokens)
-        try:
-            yield clinic
-        finally:
-            for party in clinic.parties:
-                await party.leave()
-            await room.stop()
-            running.cancel()
-    await listener.stop()
+async def lost(party: Party) -> int:
+    """Return how many packets never came to it."""
+    found = await party.connection.getStats()
+    return sum(each.packetsLost for each in found.values() if each.type == "inbound-rtp")
 
 
 def memory_bytes(pid: int | str) -> int:
@@ -234,7 +118,7 @@ def stranger_flood(chance: random.Random, name: str) -> Iterator[bytes]:
 
 async def flood_signalling(clinic: Clinic, chance: random.Random) -> None:
     """Everything a page must not do, with a genuine link."""
-    token, offer = clinic.tokens.link("guest"), await empty_offer()
+    token, offer = clinic.links.link("guest"), await empty_offer()
     floods: list[Callable[[], Any]] = [
         lambda: json.dumps({"type": "still", "image": "A" * 4_000_000}),
         lambda: "[" * 60_000,
@@ -266,18 +150,19 @@ async def test_a_call_loses_nothing_while_a_third_floods_it_from_its_leg_its_pag
     print(f"seed {SEED}")
     chance = random.Random(SEED)
     async with opened() as clinic:
-        nurse, doctor = await clinic.join(clinic.tokens.nurse), await clinic.join(clinic.tokens.doctor)
-        await nurse.goes_on()
+        nurse, doctor = await joined(clinic, clinic.links.nurse), await joined(clinic, clinic.links.doctor)
+        await nurse.both_grow()
         await nurse.ws.send_json({"type": "pin", "who": "doctor"})  # a page of one slot
         await doctor.ws.send_json({"type": "pin", "who": "nurse"})
-        third = await clinic.join(clinic.tokens.link("interpreter"))
-        await doctor.goes_on()
+        third = await joined(clinic, clinic.links.link("interpreter"))
+        await doctor.both_grow()
         pid = clinic.host.pid
         assert pid is not None
-        before = memory_bytes(pid), memory_bytes("self"), await nurse.lost(), await doctor.lost()
+        before = memory_bytes(pid), memory_bytes("self"), await lost(nurse), await lost(doctor)
         legs = clinic.room._consultations["bed-1"]._seated()
         where = [each for _, peer in legs for each in (peer._opened.addresses if peer._opened else ())]
-        wire, ice = third.wire, third.wire.transport._connection
+        wire: Any = third.connection.getSenders()[0].transport
+        ice = wire.transport._connection
         ssrcs = [0x5441_4D01, 0x5441_4D02, 0x5441_4D03]
         await in_turns(
             rtp_flood(chance, [96, 97, 98, 111], [1, 2]), lambda each: ice_send(ice, wire._tx_srtp.protect(each))
@@ -290,14 +175,14 @@ async def test_a_call_loses_nothing_while_a_third_floods_it_from_its_leg_its_pag
                 stranger_flood(chance, ice.remote_username), lambda each: stranger.sendto(each, chance.choice(where))
             )
         await flood_signalling(clinic, chance)
-        await nurse.goes_on()
-        await doctor.goes_on()
-        assert (await nurse.lost(), await doctor.lost()) == before[2:]
+        await nurse.both_grow()
+        await doctor.both_grow()
+        assert (await lost(nurse), await lost(doctor)) == before[2:]
         assert clinic.host.pid == pid
         assert clinic.host.statistics().deaths == 0
         assert not nurse.ws.closed
         assert not doctor.ws.closed
-        assert "again" not in {said["type"] for party in (nurse, doctor) for said in party.said}
+        assert "again" not in {said["type"] for party in (nurse, doctor) for said in party.messages}
         await wait_until(lambda: clinic.room.statistics().sockets <= 3, 10.0)
         await wait_until(lambda: clinic.host.statistics().legs <= 3, 10.0)
         print(f"grown {memory_bytes(pid) - before[0]:,} and {memory_bytes('self') - before[1]:,} bytes")
@@ -316,7 +201,7 @@ async def test_who_joins_and_leaves_over_and_over_leaves_nothing_and_waits_in_th
         offer = await empty_offer()
         answers = refusals = 0
         for _ in range(OFFERS_AT_ONCE + 5):
-            ws = await clinic.dial(clinic.tokens.link("guest"))
+            ws = await clinic.dial(clinic.links.link("guest"))
             await ws.send_json({"type": "offer", "sdp": offer})
             async with asyncio.timeout(15):
                 while (said := await ws.receive_json())["type"] not in {"answer", "refused"}:

@@ -9,21 +9,12 @@ from typing import Any, cast
 
 import aiohttp
 import pytest
-from aiohttp import web
 
-from gateway.backhaul.link import Backhaul
-from gateway.backhaul.sharing.shares import Capacity
-from gateway.clinic.invitation import Role, invite
+from gateway.clinic.invitation import Role
 from gateway.clinic.media.control import LegFigures
-from gateway.clinic.media.host import MediaHost, MediaLimits
-from gateway.clinic.peer import DirectPath
-from gateway.clinic.room import ClinicLimits, ClinicRoom
-from gateway.clock import SystemClock
-from gateway.errors import GatewayError
-from gateway.listener import Listener
-from gateway.units import Address
+from gateway.clinic.room import ClinicLimits
+from tests.clinic_server import Clinic, serving
 
-KEY = b"k" * 32
 SEED = 20_261_122
 MESSAGES = 600
 A_SOCKET = 9  # messages before a new one: refusals close it
@@ -97,38 +88,17 @@ class Peer:
 
 
 @pytest.fixture
-async def clinic() -> AsyncIterator[tuple[ClinicRoom, str]]:
-    clock = SystemClock()
-
-    async def answers(peer: tuple[str, int]) -> bool:
-        return bool(peer)
-
-    backhaul = Backhaul(clock, capacity=Capacity(2_000_000, 2_000_000), carrier=lambda: True, probe=answers)
-    limits = ClinicLimits(link_s=60, video_bps_max=700_000, calls_max=2, messages_per_s_max=10_000)
-    host = MediaHost(MediaLimits(), now_s=clock.now_s)
-    room = ClinicRoom(key=KEY, clock=clock, backhaul=backhaul, media_path=DirectPath(), host=host, limits=limits)
+async def clinic() -> AsyncIterator[Clinic]:
     made: list[Peer] = []
 
     def open_peer(offer: object, *, changed: Callable[[], None], **_: object) -> Peer:
         made.append(Peer(len(made) + 1, offer, changed))
         return made[-1]
 
-    cast("Any", room)._open_peer = open_peer
-
-    async def serve(request: web.Request) -> web.StreamResponse:
-        return await room.serve_socket(request, request.match_info["token"], True)
-
-    def said(_: web.BaseRequest, error: GatewayError) -> web.Response:
-        return web.Response(status=error.status, text=error.what)
-
-    app = web.Application()
-    app.add_routes([web.get("/{token}", serve)])
-    listener = Listener("test", Address("127.0.0.1", 0), app, said)
-    await listener.start()
-    await room.start()
-    yield room, f"http://{listener.address}"
-    await room.stop()
-    await listener.stop()
+    limits = ClinicLimits(link_s=60, video_bps_max=700_000, calls_max=2, messages_per_s_max=10_000)
+    async with serving(limits, far=True, runs=False) as found:
+        cast("Any", found.room)._open_peer = open_peer
+        yield found
 
 
 def changed(chance: random.Random) -> str:
@@ -158,33 +128,30 @@ async def sits(ws: aiohttp.ClientWebSocketResponse) -> None:
             assert said["type"] in {"ping", "outlook"}
 
 
-async def test_no_message_ends_the_call_of_others_and_none_breaks_the_room(clinic: tuple[ClinicRoom, str]) -> None:
-    room, base = clinic
-    tokens = invite(KEY, wall_s=SystemClock().wall_s(), link_s=60, consultation="bed-1")
+async def test_no_message_ends_the_call_of_others_and_none_breaks_the_room(clinic: Clinic) -> None:
     chance = random.Random(SEED)
-    async with aiohttp.ClientSession(headers={"Origin": base, "Accept-Language": "en"}) as http:
-        nurse, doctor = [await http.ws_connect(f"{base}/{each}") for each in (tokens.nurse, tokens.doctor)]
-        await sits(nurse)
-        await sits(doctor)
-        roles: tuple[Role, ...] = ("guest", "interpreter", "camera")
-        for at in range(0, MESSAGES, A_SOCKET):
-            async with http.ws_connect(f"{base}/{tokens.link(roles[at // A_SOCKET % 3])}") as ws:
-                for _ in range(A_SOCKET):
-                    if not ws.closed:
-                        await ws.send_str(changed(chance))
-                await ws.send_json({"type": "bye"})
-                async with asyncio.timeout(5):
-                    while (await ws.receive()).type is aiohttp.WSMsgType.TEXT:
-                        pass
-            for consultation in room._consultations.values():
-                consultation.beat()
-            (consultation,) = room._consultations.values()
-            in_call = {place.role for place, _ in consultation._seated()}
-            assert in_call >= {"nurse", "doctor"}
-            assert not nurse.closed
-            assert not doctor.closed
-        for ws in (nurse, doctor):
-            await ws.send_json({"type": "resume"})
+    nurse, doctor = [await clinic.dial(each) for each in (clinic.links.nurse, clinic.links.doctor)]
+    await sits(nurse)
+    await sits(doctor)
+    roles: tuple[Role, ...] = ("guest", "interpreter", "camera")
+    for at in range(0, MESSAGES, A_SOCKET):
+        async with await clinic.dial(clinic.links.link(roles[at // A_SOCKET % 3])) as ws:
+            for _ in range(A_SOCKET):
+                if not ws.closed:
+                    await ws.send_str(changed(chance))
+            await ws.send_json({"type": "bye"})
             async with asyncio.timeout(5):
-                while (said := await ws.receive_json())["type"] != "state" or not said["others"]:
-                    assert said["type"] in {"ping", "outlook", "state", "renew"}, said
+                while (await ws.receive()).type is aiohttp.WSMsgType.TEXT:
+                    pass
+        for consultation in clinic.room._consultations.values():
+            consultation.beat()
+        (consultation,) = clinic.room._consultations.values()
+        in_call = {place.role for place, _ in consultation._seated()}
+        assert in_call >= {"nurse", "doctor"}
+        assert not nurse.closed
+        assert not doctor.closed
+    for ws in (nurse, doctor):
+        await ws.send_json({"type": "resume"})
+        async with asyncio.timeout(5):
+            while (said := await ws.receive_json())["type"] != "state" or not said["others"]:
+                assert said["type"] in {"ping", "outlook", "state", "renew"}, said

@@ -8,42 +8,32 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 
-import aiohttp
 import pytest
 from aiohttp import web
 from playwright.async_api import Browser, Page, expect
 
-from gateway.backhaul.link import Backhaul
 from gateway.backhaul.sensing.samples import DelaySample, Sees, Way
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.backhaul.sharing.shares import Capacity
-from gateway.clinic.invitation import Invitations, invite
-from gateway.clinic.media.host import MediaHost, MediaLimits
-from gateway.clinic.peer import DirectPath
 from gateway.clinic.room import ClinicLimits, ClinicRoom
-from gateway.clock import SystemClock
-from gateway.errors import GatewayError
-from gateway.listener import Listener
+from gateway.clinic.turn import ice_servers
 from gateway.resources import content
-from gateway.units import Address
+from tests.clinic_server import WIDE, Clinic, serving
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.browser
 
-KEY = b"k" * 32
 SEEN_S = 8
 RATE = 48_000  # samples a second
-WIDE = Capacity(down_bps=2_000_000, up_bps=2_000_000)
 NARROW = Capacity(down_bps=200_000, up_bps=200_000)
 TRICKLE = Capacity(down_bps=50_000, up_bps=50_000)
 SCRIPTS = ("call", "call_link", "call_media", "call_people", "call_watch")
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>call</title>
 <script type="application/json" data-strings>{words}</script>
-<main data-call data-socket="/consulta/{token}/ws" data-role="nurse">
+<main data-call data-socket="/{token}" data-role="{role}" data-ice='{ice}'>
 <p data-show="status"></p><p data-show="outlook"></p>
 <p data-show="quality"></p><meter data-show="level" max="1"></meter>
 <video data-role="self" muted playsinline></video>
@@ -73,66 +63,24 @@ FIGURES = """async () => {
 }"""
 
 
-@dataclass
-class Clinic:
-    """A clinic behind one listener."""
-
-    room: ClinicRoom
-    backhaul: Backhaul
-    links: Invitations
-    listener: Listener
-
-    def page(self, token: str) -> str:
-        return f"http://localhost:{self.listener.address.port}/consulta/{token}"
-
-
-@asynccontextmanager
-async def running(script: str) -> AsyncIterator[Clinic]:
-    clock = SystemClock()
-
-    async def answers(peer: tuple[str, int]) -> bool:
-        return bool(peer)
-
-    backhaul = Backhaul(clock, capacity=WIDE, carrier=lambda: True, probe=answers)
-    room = ClinicRoom(
-        key=KEY,
-        clock=clock,
-        backhaul=backhaul,
-        media_path=DirectPath(),
-        host=MediaHost(MediaLimits(), now_s=clock.now_s, ear=backhaul.steering.measuring),
-        limits=ClinicLimits(link_s=600, video_bps_max=700_000, calls_max=2),
-    )
-    links = invite(KEY, wall_s=clock.wall_s(), link_s=600, consultation="bed-1")
+def pages(script: str, room: ClinicRoom, *, role: str = "nurse") -> list[web.RouteDef]:
+    """A call's page and its script."""
+    words = json.dumps({word: f"[{word}]" for word in re.findall(r"words\.(\w+)", script)})
 
     async def page(request: web.Request) -> web.Response:
-        words = json.dumps({word: f"[{word}]" for word in re.findall(r"words\.(\w+)", script)})
-        text = PAGE.format(words=words, token=request.match_info["token"])
+        ice = json.dumps(ice_servers(room.relays()))
+        text = PAGE.format(words=words, token=request.match_info["token"], role=role, ice=ice)
         return web.Response(text=text, content_type="text/html", headers={"Content-Security-Policy": POLICY})
 
     async def serve_script(_: web.Request) -> web.Response:
         return web.Response(text=script, content_type="text/javascript")
 
-    async def serve_socket(request: web.Request) -> web.StreamResponse:
-        token = request.match_info["token"]
-        return await room.serve_socket(request, token, room.read(token).role == "doctor")
+    return [web.get("/call.js", serve_script), web.get("/consulta/{token}", page)]
 
-    app = web.Application()
-    app.add_routes(
-        [
-            web.get("/call.js", serve_script),
-            web.get("/consulta/{token}", page),
-            web.get("/consulta/{token}/ws", serve_socket),
-        ]
-    )
-    listener = Listener("test", Address("127.0.0.1", 0), app, said)
-    async with asyncio.TaskGroup() as tasks:
-        await room.start()
-        await listener.start()
-        journey = tasks.create_task(room.run())
-        yield Clinic(room, backhaul, links, listener)
-        await room.stop()
-        await listener.stop()
-        journey.cancel()
+
+def running(script: str) -> AbstractAsyncContextManager[Clinic]:
+    limits = ClinicLimits(link_s=600, video_bps_max=700_000, calls_max=2)
+    return serving(limits, pages=partial(pages, script))
 
 
 NONSENSE = [
@@ -144,10 +92,6 @@ NONSENSE = [
         "v=0\r\na=ice-ufrag:\r\n", "v=0\r\na=fingerprint:sha-256 00\r\n",
     )),
 ]  # fmt: skip
-
-
-def said(_: web.BaseRequest, error: GatewayError) -> web.Response:
-    return web.Response(status=error.status, text=error.what)
 
 
 @pytest.fixture
@@ -165,7 +109,7 @@ async def joined(browser: Browser, clinic: Clinic, token: str) -> Page:
     context = await browser.new_context(permissions=["camera", "microphone"], locale="en-GB")
     page = await context.new_page()
     page.on("pageerror", lambda error: pytest.fail(f"the page's script broke: {error}"))
-    await page.goto(clinic.page(token))
+    await page.goto(f"{clinic.base}/consulta/{token}")
     await page.locator("[data-action=join]").click()
     return page
 
@@ -379,13 +323,11 @@ async def test_a_lost_socket_comes_back_and_the_media_never_stops(browser: Brows
 
 
 async def test_nonsense_on_the_socket_ends_nobody_s_call(browser: Browser, clinic: Clinic) -> None:
-    async with call(browser, clinic) as pages, aiohttp.ClientSession() as http:
+    async with call(browser, clinic) as pages:
         before = [await figures(page) for page in pages]
         for token in (clinic.links.nurse, clinic.links.doctor):
-            url = clinic.page(token)
-            headers = {"Origin": url.rpartition("/consulta/")[0], "Accept-Language": "en"}
             for text in NONSENSE:
-                async with http.ws_connect(f"{url}/ws", headers=headers) as ws:
+                async with await clinic.dial(token) as ws:
                     await ws.send_str(text)
                     said = [await ws.receive_json(timeout=5) for _ in range(3)]
                     assert sorted(each["type"] for each in said) == ["outlook", "ping", "refused"], text[:60]
@@ -396,7 +338,7 @@ async def test_nonsense_on_the_socket_ends_nobody_s_call(browser: Browser, clini
 async def test_the_device_check_shows_the_picture_and_says_that_it_works(browser: Browser, clinic: Clinic) -> None:
     context = await browser.new_context(permissions=["camera", "microphone"])
     page = await context.new_page()
-    await page.goto(clinic.page(clinic.links.nurse))
+    await page.goto(f"{clinic.base}/consulta/{clinic.links.nurse}")
     assert await page.locator("[data-show=status]").inner_text() == "[ready]"
     await page.locator("[data-action=check]").click()
     await page.wait_for_function("() => document.querySelector('video[data-role=self]').videoWidth > 0")

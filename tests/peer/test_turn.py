@@ -6,35 +6,29 @@ address is of no use, and the box's address at the relay is.
 """
 
 import asyncio
-import json
 import os
 import re
 import shutil
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from playwright.async_api import Browser, Page, async_playwright
 
-from gateway.backhaul.link import Backhaul
-from gateway.backhaul.sharing.shares import Capacity
-from gateway.clinic.invitation import Invitations, invite
-from gateway.clinic.media.host import MediaHost, MediaLimits
-from gateway.clinic.peer import DirectPath
 from gateway.clinic.room import ClinicLimits, ClinicRoom
-from gateway.clinic.turn import ice_servers, relays
+from gateway.clinic.turn import relays
 from gateway.clock import SystemClock
-from gateway.errors import GatewayError
-from gateway.listener import Listener
 from gateway.resources import content
 from gateway.units import Address
 from tests.callers import SmallPicture
+from tests.clinic_server import Clinic, serving
 from tests.conftest import CHROMIUM_ARGS
+from tests.peer.test_call_media import SCRIPTS, pages
 from tests.waiting import wait_until
 
 pytestmark = [
@@ -43,22 +37,10 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("ip"), reason="needs root and iproute2: networks"),
 ]
 
-KEY, SECRET = b"k" * 32, "shared with the relay"
+SECRET = "shared with the relay"
 RELAY_NET, FAR_NET = "tambo-turn", "tambo-far"
 BOX, RELAY, FAR = "10.79.1.1", "11.79.0.1", "10.79.2.2"  # the relay's is one that the box takes for public
 TURN = f"turn:{RELAY}:3478"
-WIDE = Capacity(down_bps=2_000_000, up_bps=2_000_000)
-SCRIPTS = ("call", "call_link", "call_media", "call_people", "call_watch")
-PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>call</title>
-<script type="application/json" data-strings>{words}</script>
-<main data-call data-socket="/consulta/{token}/ws" data-role="doctor" data-ice='{ice}'>
-<p data-show="status"></p><p data-show="outlook"></p><p data-show="quality"></p>
-<meter data-show="level" max="1"></meter><video data-role="self" muted playsinline></video>
-<button data-slot="0">
-<video data-role="remote" playsinline></video><img alt=""><b data-who></b><i data-why></i></button>
-<button data-action="check">c</button><button data-action="join">j</button><button data-action="leave">l</button>
-<button data-action="mute">m</button><button data-action="picture">p</button></main>
-<script src="/call.js"></script></html>"""
 RELAY_ALONE = """const Usual = RTCPeerConnection;
 window.RTCPeerConnection = class extends Usual {
     constructor(given) { super({...given, iceTransportPolicy: 'relay'}); }
@@ -165,52 +147,15 @@ def _listens() -> bool:
         return probe.connect_ex((RELAY, 3478)) == 0
 
 
-@asynccontextmanager
-async def clinic(script: str) -> AsyncIterator[tuple[ClinicRoom, Invitations, str]]:
+def clinic(script: str) -> AbstractAsyncContextManager[Clinic]:
     """A room whose far parties come in at the box's address in the village."""
-    clock = SystemClock()
-
-    async def answers(peer: tuple[str, int]) -> bool:
-        return bool(peer)
-
-    room = ClinicRoom(
-        key=KEY,
-        clock=clock,
-        backhaul=Backhaul(clock, capacity=WIDE, carrier=lambda: True, probe=answers),
-        media_path=DirectPath(),
-        host=MediaHost(MediaLimits(), now_s=clock.now_s),
-        limits=ClinicLimits(link_s=600, video_bps_max=700_000, calls_max=1),
-        relays=lambda: relays([TURN], SECRET, clock.wall_s()),
+    return serving(
+        ClinicLimits(link_s=600, video_bps_max=700_000, calls_max=1),
+        address=Address(BOX, 0),
+        far=True,
+        relays=lambda: relays([TURN], SECRET, SystemClock().wall_s()),
+        pages=partial(pages, script, role="doctor"),
     )
-    words = json.dumps({word: f"[{word}]" for word in re.findall(r"words\.(\w+)", script)})
-
-    async def page(request: web.Request) -> web.Response:
-        ice = json.dumps(ice_servers(room.relays()))
-        text = PAGE.format(words=words, token=request.match_info["token"], ice=ice)
-        return web.Response(text=text, content_type="text/html")
-
-    async def serve_script(request: web.Request) -> web.Response:
-        return web.Response(text=script, content_type="text/javascript")
-
-    async def serve_socket(request: web.Request) -> web.StreamResponse:
-        return await room.serve_socket(request, request.match_info["token"], far=True)
-
-    def said(_: web.BaseRequest, error: GatewayError) -> web.Response:
-        return web.Response(status=error.status)
-
-    app = web.Application()
-    app.add_routes([web.get("/call.js", serve_script), web.get("/consulta/{token}", page)])
-    app.add_routes([web.get("/consulta/{token}/ws", serve_socket)])
-    listener = Listener("test", Address(BOX, 0), app, said)
-    async with asyncio.TaskGroup() as tasks:
-        await room.start()
-        await listener.start()
-        journey = tasks.create_task(room.run())
-        links = invite(KEY, wall_s=clock.wall_s(), link_s=600, consultation="bed-1")
-        yield room, links, f"http://{BOX}:{listener.address.port}"
-        await room.stop()
-        await listener.stop()
-        journey.cancel()
 
 
 @asynccontextmanager
@@ -236,12 +181,12 @@ async def near_camera(room: ClinicRoom, token: str) -> AsyncIterator[None]:
 
 
 async def test_a_doctor_whom_only_a_relay_reaches_has_a_call(coturn: None, far_chromium: Path, script: str) -> None:
-    async with clinic(script) as (room, links, base), running(far_chromium, base) as browser:
+    async with clinic(script) as served, running(far_chromium, served.base) as browser:
         context = await browser.new_context(permissions=["camera", "microphone"], locale="en-GB")
         await context.add_init_script(RELAY_ALONE)
         page: Page = await context.new_page()
-        async with near_camera(room, links.link("camera")):
-            await page.goto(f"{base}/consulta/{links.doctor}")
+        async with near_camera(served.room, served.links.link("camera")):
+            await page.goto(f"{served.base}/consulta/{served.links.doctor}")
             await page.locator("[data-action=join]").click()
             await page.wait_for_selector("[data-connection=connected]", timeout=20_000)
             async with asyncio.timeout(20):
@@ -249,4 +194,4 @@ async def test_a_doctor_whom_only_a_relay_reaches_has_a_call(coturn: None, far_c
                     await asyncio.sleep(0.05)
             assert now["local"] == "relay"
             assert now["remote"] == RELAY, "the box is met at the relay: the relay sends to no private address"
-            assert room.statistics().people == 2
+            assert served.room.statistics().people == 2

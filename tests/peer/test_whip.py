@@ -3,35 +3,24 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
-import aiohttp
 import pytest
 from aiohttp import web
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import AudioStreamTrack
 from playwright.async_api import Browser
 
-from gateway.backhaul.link import Backhaul
-from gateway.backhaul.sharing.shares import Capacity
-from gateway.clinic.invitation import Invitations, invite
-from gateway.clinic.media.host import MediaHost, MediaLimits
-from gateway.clinic.peer import DirectPath
 from gateway.clinic.room import ClinicLimits, ClinicRoom
 from gateway.clinic.whip import Whip
 from gateway.clock import SystemClock
-from gateway.errors import GatewayError
-from gateway.listener import Listener
 from gateway.portal import apology
 from gateway.portal.whip_pages import WhipPages
-from gateway.units import Address
 from tests.callers import SmallPicture
+from tests.clinic_server import Clinic, serving
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.browser
 
-KEY = b"k" * 32
-WIDE = Capacity(down_bps=2_000_000, up_bps=2_000_000)
 SDP = {"Content-Type": "application/sdp"}
 PLAYER = """async (endpoint) => {
     const peer = window.peer = new RTCPeerConnection({iceServers: []});
@@ -50,54 +39,17 @@ FRAMES = """async () => {
 }"""
 
 
-@dataclass
-class Clinic:
-    """A clinic behind one listener."""
-
-    room: ClinicRoom
-    links: Invitations
-    base: str
-    http: aiohttp.ClientSession
-
-
 @pytest.fixture
 async def clinic() -> AsyncIterator[Clinic]:
-    clock = SystemClock()
-
-    async def answers(peer: tuple[str, int]) -> bool:
-        return bool(peer)
-
-    backhaul = Backhaul(clock, capacity=WIDE, carrier=lambda: True, probe=answers)
-    room = ClinicRoom(
-        key=KEY,
-        clock=clock,
-        backhaul=backhaul,
-        media_path=DirectPath(),
-        host=MediaHost(MediaLimits(), now_s=clock.now_s),
-        limits=ClinicLimits(link_s=600, video_bps_max=700_000, calls_max=2),
-    )
-
     async def home(_: web.Request) -> web.Response:
         return web.Response(text="", content_type="text/html")
 
+    def pages(room: ClinicRoom) -> list[web.RouteDef]:
+        return [*WhipPages(Whip(room, SystemClock())).routes(far=False), web.get("/", home)]
+
     await asyncio.to_thread(apology.load)
-    app = web.Application()
-    app.add_routes(WhipPages(Whip(room, clock)).routes(far=False))
-    app.add_routes([web.get("/", home)])
-
-    def said(_: web.BaseRequest, error: GatewayError) -> web.Response:
-        return web.Response(status=error.status)
-
-    listener = Listener("test", Address("127.0.0.1", 0), app, said)
-    links = invite(KEY, wall_s=clock.wall_s(), link_s=600, consultation="bed-1")
-    async with asyncio.TaskGroup() as tasks, aiohttp.ClientSession() as http:
-        await room.start()
-        await listener.start()
-        journey = tasks.create_task(room.run())
-        yield Clinic(room, links, f"http://localhost:{listener.address.port}", http)
-        await room.stop()
-        await listener.stop()
-        journey.cancel()
+    async with serving(ClinicLimits(link_s=600, video_bps_max=700_000, calls_max=2), pages=pages) as found:
+        yield found
 
 
 @asynccontextmanager

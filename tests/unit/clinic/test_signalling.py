@@ -8,26 +8,19 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import aiohttp
 import pytest
-from aiohttp import web
 
-from gateway.backhaul.link import Backhaul
 from gateway.clinic.consultation import Consultation
 from gateway.clinic.invitation import Invitation, invite, sign
 from gateway.clinic.keeping import Keeping
-from gateway.clinic.media.host import MediaHost, MediaLimits
-from gateway.clinic.peer import DirectPath
 from gateway.clinic.records.entries import Writer, check
 from gateway.clinic.records.states import Handover, Stage
 from gateway.clinic.records.views import Actor, Entry, NewEntry, RecordView
-from gateway.clinic.room import SOCKETS_PER_PLACE_MAX, ClinicLimits, ClinicRoom
+from gateway.clinic.room import SOCKETS_PER_PLACE_MAX, ClinicLimits
 from gateway.clinic.signalling import REFUSALS_MAX, Socket
 from gateway.clock import SystemClock
 from gateway.errors import GatewayError, NotAllowed, NotFound
-from gateway.listener import Listener
-from gateway.units import Address
+from tests.clinic_server import KEY, Clinic, serving
 from tests.waiting import wait_until
-
-KEY = b"k" * 32
 
 
 class Book:
@@ -81,12 +74,9 @@ class Book:
 class Door:
     """A clinic's socket behind a listener, and a browser's way to it."""
 
-    def __init__(self, room: ClinicRoom, base: str, http: aiohttp.ClientSession, book: Book) -> None:
-        self.room = room
+    def __init__(self, clinic: Clinic, book: Book) -> None:
+        self.room, self.base, self.http, self.tokens = clinic.room, clinic.base, clinic.http, clinic.links
         self.book = book
-        self.base = base
-        self.http = http
-        self.tokens = invite(KEY, wall_s=SystemClock().wall_s(), link_s=60, consultation="bed-1")
 
     async def dial(self, token: str | None = None, origin: str | None = None) -> aiohttp.ClientWebSocketResponse:
         headers = {"Accept-Language": "en"}
@@ -105,40 +95,10 @@ class Door:
 
 @asynccontextmanager
 async def opened(limits: ClinicLimits) -> AsyncIterator[Door]:
-    clock = SystemClock()
-
-    async def answers(peer: tuple[str, int]) -> bool:
-        return bool(peer)
-
-    backhaul = Backhaul(clock, capacity=None, carrier=lambda: True, probe=answers)
     book = Book()
-    room = ClinicRoom(
-        key=KEY,
-        clock=clock,
-        backhaul=backhaul,
-        media_path=DirectPath(),
-        host=MediaHost(MediaLimits(), now_s=clock.now_s),
-        limits=limits,
-        records=book,
-    )
-
-    async def serve(request: web.Request) -> web.StreamResponse:
-        return await room.serve_socket(request, request.match_info["token"], False)
-
-    def said(_: web.BaseRequest, error: GatewayError) -> web.Response:
-        return web.Response(status=error.status, text=error.what)
-
-    app = web.Application()
-    app.add_routes([web.get("/{token}", serve)])
-    listener = Listener("test", Address("127.0.0.1", 0), app, said)
-    await listener.start()
-    await room.start()
-    async with aiohttp.ClientSession() as http, asyncio.TaskGroup() as tasks:
-        following = tasks.create_task(room._follow_records(Keeping(book)))
-        yield Door(room, f"http://{listener.address}", http, book)
-        following.cancel()
-    await room.stop()
-    await listener.stop()
+    async with serving(limits, capacity=None, far=False, records=book, runs=False) as clinic:
+        clinic.begin(clinic.room._follow_records(Keeping(book)))
+        yield Door(clinic, book)
 
 
 @pytest.fixture
