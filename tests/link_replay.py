@@ -23,10 +23,17 @@ from time import perf_counter
 from typing import Any
 
 from gateway.backhaul.budgets import BUDGET_EVERY_S, CALL_WANTS_BPS, CallBudgets
-from gateway.backhaul.flow import MSS_BYTES, PACKET_BYTES, Flow
+from gateway.backhaul.flow import PACKET_BYTES, Flow
 from gateway.backhaul.sensing.control import Controller, Limits, Pace
-from gateway.backhaul.sensing.flows import CHANGE_BYTES_MIN, CHANGE_RATIO_MIN, FIRST_BYTES_MIN, SETTLED_TIMES, Flows
+from gateway.backhaul.sensing.flows import (
+    CHANGE_BYTES_MIN,
+    CHANGE_RATIO_MIN,
+    FULL_BYTES,
+    SETTLED_TIMES,
+    Flows,
+)
 from gateway.backhaul.sensing.samples import CounterSample, DelaySample, FlowSample, Sees, Way
+from gateway.backhaul.shaping.window import SEGMENTS_MIN
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.backhaul.sharing.policy import Policy
 from gateway.backhaul.steering import IDLE_AFTER_S, IDLE_TICK_S, TICK_S, Steering
@@ -102,7 +109,7 @@ class Download:
         self.number, self.flow = number, flow
         self.asked_ms = round(asked.starts_s * 1000)
         self.broken_ms = None if asked.ends_s is None else round(asked.ends_s * 1000)
-        self.segments = 1 << 40 if asked.size_bytes is None else -(-asked.size_bytes // MSS_BYTES)
+        self.segments = 1 << 40 if asked.size_bytes is None else -(-asked.size_bytes // FULL_BYTES)
         # the sender's
         self.sent = self.acknowledged = self.edge = 0  # in segments; `edge`: what the window lets go
         self.congestion, self.threshold = float(FIRST_SEGMENTS), 1e9
@@ -120,7 +127,7 @@ class Download:
         self.echoed_ms = -1
         self.smoothed_us = 0  # eight times
         self.shook_ms: int | None = None
-        self.window_bytes = self.room_bytes = FIRST_BYTES_MIN
+        self.window_bytes = self.room_bytes = SEGMENTS_MIN * FULL_BYTES
         self.unread_bytes = 0
         # the reader's
         self.ahead_bytes = self.read_bytes = 0
@@ -143,10 +150,10 @@ class PlayedFlows(Flows):
                 at_s=self._now.now,
                 flow=each.number,
                 peer="192.0.2.1",
-                received_bytes=each.came * MSS_BYTES,
+                received_bytes=each.came * FULL_BYTES,
                 acked_bytes=0,
                 unread_bytes=each.unread_bytes,
-                offered_bytes=max(each.offered - each.came, 0) * MSS_BYTES,
+                offered_bytes=max(each.offered - each.came, 0) * FULL_BYTES,
                 unsent_bytes=0,
                 rcv_rtt_s=(each.smoothed_us >> 3) * 1e-6 or None,
                 rtt_s=None,
@@ -167,7 +174,7 @@ class PlayedFlows(Flows):
         changed_bytes = abs(window_bytes - download.window_bytes)
         if changed_bytes >= max(CHANGE_BYTES_MIN, download.window_bytes * CHANGE_RATIO_MIN):
             download.window_bytes = window_bytes
-        settled = download.came * MSS_BYTES >= SETTLED_TIMES * download.window_bytes
+        settled = download.came * FULL_BYTES >= SETTLED_TIMES * download.window_bytes
         if tight:
             download.room_bytes = download.window_bytes
         else:
@@ -364,8 +371,8 @@ class Replay:
         self.steering.opened(number, flow)
         self._moved_ms = now_ms
         self._ticks_at_ms = min(self._ticks_at_ms, now_ms + 1)
-        first_bytes = self.flows.first_window_bytes() or FIRST_SEGMENTS * MSS_BYTES
-        download.window_bytes = download.room_bytes = max(first_bytes, FIRST_BYTES_MIN)
+        first_bytes = self.flows.first_window_bytes() or FIRST_SEGMENTS * FULL_BYTES
+        download.window_bytes = download.room_bytes = max(first_bytes, SEGMENTS_MIN * FULL_BYTES)
         self._up.append((now_ms + UP_MS, download, _SHAKE, 0, now_ms, False))
 
     def _receive(self, now_ms: int, packet: _Packet) -> None:
@@ -402,7 +409,7 @@ class Replay:
         while download.came in download.early:
             download.early.remove(download.came)
             download.came += 1
-            download.unread_bytes += MSS_BYTES
+            download.unread_bytes += FULL_BYTES
         download.unanswered += 1
         self._read(now_ms, download)
         at_once = download.came == before or download.early or download.came <= QUICK_SEGMENTS
@@ -416,7 +423,7 @@ class Replay:
     @staticmethod
     def _edge(download: Download) -> int:
         free_bytes = min(download.window_bytes, download.room_bytes - download.unread_bytes)
-        return max(download.offered, download.came + max(free_bytes, 0) // MSS_BYTES)
+        return max(download.offered, download.came + max(free_bytes, 0) // FULL_BYTES)
 
     def _answer(self, now_ms: int, download: Download) -> None:
         download.offered = self._edge(download)
@@ -480,7 +487,7 @@ class Replay:
         for download in tuple(self.flows.downloads.values()):
             if now_ms >= download.timeout_at_ms:
                 self._time_out(now_ms, download)
-            done = download.read_bytes >= download.segments * MSS_BYTES
+            done = download.read_bytes >= download.segments * FULL_BYTES
             if done or (download.broken_ms is not None and now_ms >= download.broken_ms):
                 self._close(now_ms, download)
 

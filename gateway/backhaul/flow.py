@@ -5,13 +5,14 @@ What crosses is what the kernel says of its connection; before there is one, wha
 
 from dataclasses import dataclass
 
-from gateway.backhaul.sensing.flows import FIRST_BYTES_MIN
+from gateway.backhaul.sensing.flows import FULL_BYTES
 from gateway.backhaul.sensing.samples import FlowSample, Way
+from gateway.backhaul.shaping.window import SEGMENTS_MIN
 from gateway.backhaul.sharing.classes import TrafficClass
 
-MSS_BYTES = 1_448  # of content: 1500 B less 40 B of headers and 12 B of time stamps
-PACKET_BYTES = 1_500
-WIRE_RATIO = PACKET_BYTES / MSS_BYTES
+HEADERS_BYTES = 52  # IPv4, TCP and its time stamps
+PACKET_BYTES = FULL_BYTES + HEADERS_BYTES
+WIRE_RATIO = PACKET_BYTES / FULL_BYTES
 RATE_S = 1.0  # over which a flow's use is smoothed
 HUNGRY_RATIO = 0.6  # who uses so much of its share would take more
 DEMAND_RATIO = 1.5  # room for who uses less: so much of what it uses,
@@ -51,6 +52,7 @@ class Flow:
     seen_down_bytes: int = 0  # at the last tick
     seen_up_bytes: int = 0
     peer: str = ""
+    segment_bytes: int = FULL_BYTES  # of content, at most
     is_near: bool = False  # it does not cross the link, so it is held to nothing
     is_sampled: bool = False  # the kernel says what crosses, and not the room
     looked_s: float = NEVER_S
@@ -80,6 +82,11 @@ class Flow:
     def share_of(self, way: Way) -> int:
         """Return its share of a direction, in bit/s."""
         return self.down_share_bps if way is Way.DOWN else self.up_share_bps
+
+    @property
+    def packet_bytes(self) -> int:
+        """What its largest segment is on the link."""
+        return self.segment_bytes + HEADERS_BYTES
 
     @property
     def dials(self) -> bool:
@@ -126,12 +133,14 @@ class Flow:
         is_going = sample.at_s - self.went_s < STALLED_S
         self.unread_bytes, self.going_bytes = sample.unread_bytes, sample.unsent_bytes if is_going else 0
         self.offered_bytes = sample.offered_bytes
-        self.peer = sample.peer
+        self.peer, self.segment_bytes = sample.peer, sample.segment_bytes
         self.is_near = sample.min_rtt_s is not None and sample.min_rtt_s < NEAR_S
         if self.window_bytes is None:
             self.is_sampled, self.went_s = True, sample.at_s
             self.going_bytes = sample.unsent_bytes
-            self.window_bytes = FIRST_BYTES_MIN  # it has a connection from now on: what came before is not its own
+            self.window_bytes = (
+                SEGMENTS_MIN * self.segment_bytes
+            )  # it has a connection from now on: what came before is not its own
             return
         self.down_bytes += max(came, 0)
         self.up_bytes += max(went, 0)

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from gateway.backhaul.flow import MSS_BYTES, PACKET_BYTES
+from gateway.backhaul.flow import PACKET_BYTES
 from gateway.backhaul.sensing.capacity import CapacityMeter, LossMeter
 from gateway.backhaul.sensing.control import Controller, Heard, Limits, Pace
 from gateway.backhaul.sensing.crossed import Crossed
@@ -28,6 +28,8 @@ WAITS_S_MAX = 0.1  # of the other direction's queue that a window makes up for
 HEARD_S_MAX = 1.0  # what was heard of a queue is true for so long
 STANDS_S = 0.3  # a queue of one picture's frame is gone by then, one that stands is not
 KEYFRAME_BITS = 48_000  # … nor that of a small picture that begins
+BEGINS_RATIO = 1.5  # beside a call others begin at so much more than the link has carried so far, …
+BEGINS_BPS_MIN = 50_000  # … and at least so fast
 CALLS_TARGET_S = 0.1  # calls alone aim at no queue: at half of this one that stands is felt (bufferbloat.net)
 STANDS_S_MAX, STANDS_HEARD_MIN = 1.2, 2  # where it is seldom heard of: as long as it takes to hear of it twice
 
@@ -71,6 +73,9 @@ class _Direction:
             self._lately.popleft()
         if load.calls_alone:
             self.meter.feed(now_s, carried_bytes, self.standing_s(now_s), CALLS_TARGET_S)
+            carries = self.meter.estimate(now_s)
+            if carries is not None:
+                self.controller.begin_below(max(carries.value * BEGINS_RATIO, BEGINS_BPS_MIN))
         else:
             self.meter.feed(now_s, carried_bytes, self.queueing_s(now_s), self.controller.target_s)
 
@@ -251,7 +256,9 @@ class Measuring:
             if came_s is not None:
                 told.append(DelaySample(each.at_s, came_s, each.peer, Sees.BOTH))
             if each.unsent_bytes:
-                went_s = self._sent.feed(each.flow, each.at_s, each.rtt_s, each.acked_bytes // MSS_BYTES, least_s)
+                went_s = self._sent.feed(
+                    each.flow, each.at_s, each.rtt_s, each.acked_bytes // each.segment_bytes, least_s
+                )
                 if went_s is not None:
                     told.append(DelaySample(each.at_s, went_s, each.peer, Sees.BOTH))
         heard = [(each, Heard(*self._queueing.feed(each))) for each in told]

@@ -18,10 +18,10 @@ from itertools import islice
 
 import structlog
 
-from gateway.backhaul.flow import LEAST_BPS, MSS_BYTES, PACKET_BYTES, WIRE_RATIO, Flow
-from gateway.backhaul.measuring import Load, Measuring
+from gateway.backhaul.flow import LEAST_BPS, PACKET_BYTES, WIRE_RATIO, Flow
+from gateway.backhaul.measuring import BEGINS_BPS_MIN, BEGINS_RATIO, Load, Measuring
 from gateway.backhaul.sensing.figures import Estimate, LinkFigures, WayFigures
-from gateway.backhaul.sensing.flows import FIRST_BYTES_MIN, Flows
+from gateway.backhaul.sensing.flows import FULL_BYTES, SMALL_BYTES, Flows
 from gateway.backhaul.sensing.samples import CounterSample, FlowSample, Way
 from gateway.backhaul.shaping.pacer import Pacer
 from gateway.backhaul.shaping.turns import PATIENCE_PLANS, Turns
@@ -41,15 +41,14 @@ IDLE_TICK_S = 0.25  # shares are open, and nothing moves
 IDLE_AFTER_S = 2.0  # a share sleeps then, or the link
 SLEEPERS_EVERY = 25  # ticks in which every sleeping share is looked at once: phones leave hundreds of tunnels open
 DIVIDE_EVERY_S = 0.1
-FIRST_BYTES_MAX = 10 * MSS_BYTES  # RFC 6928: what a sender would begin with
+FIRST_BYTES_MAX = 10 * FULL_BYTES  # RFC 6928: what a sender would begin with
 CROWDED, STAYS_CROWDED = 1.3, 1.15  # times the window: then nobody is read from before its turn
 PIECES = 4  # of a window that are sent one by one
 PIECE_BYTES_MAX = 16_384
 PACED_RATIO = 1.15  # the window holds a sender to its share; pacing only keeps it from sending all of it at once
 AGAIN_S = 5.0  # after a fault of ours
-YIELDING = frozenset({TrafficClass.WEB, TrafficClass.BULK})  # wait for each other to begin beside a call,
-BEGINS_RATIO = 1.5  # at so much more than the link has carried so far, where nobody knows what it carries,
-BEGINS_BPS_MIN = 100_000  # and at least so fast: four a second
+YIELDING = frozenset({TrafficClass.WEB, TrafficClass.BULK})  # wait for each other to begin beside a call
+SMALL_BELOW_BPS = 400_000  # there a full segment takes 30 ms: beside a call new connections have smaller ones
 LATE_S_MAX = 2.0  # what is under way is waited for so much longer where there is a queue
 NEVER_S = float("-inf")
 
@@ -91,7 +90,7 @@ class Steering:
         self._moved_s = NEVER_S
         self._company = Company()
         self._divided_s = NEVER_S
-        flows.first_window_bytes = self._first_window_bytes
+        flows.first_window_bytes, flows.small_segments = self._first_window_bytes, self._wants_small_segments
 
     async def run(self) -> None:
         """Steer while there is load; until cancelled."""
@@ -181,18 +180,20 @@ class Steering:
         """
         flow = self.open.get(number)
         if flow is not None and flow.traffic_class in YIELDING:
-            await self._beginning.take(FIRST_BYTES_MIN)
+            await self._beginning.take(SEGMENTS_MIN * self._new_segment_bytes())
 
     def _begins_bps(self) -> int | None:
         """Return at what rate first bytes may be asked for; None: no call has to wait for them."""
-        if not self._steers or not any(flow.traffic_class is TrafficClass.REALTIME for flow in self.open.values()):
+        calls = [flow for flow in self.open.values() if flow.traffic_class is TrafficClass.REALTIME]
+        if not self._steers or not calls:
             return None
         rate_bps, carries = self.whole_bps(Way.DOWN), self.measuring.figures().down.capacity_bps
         if carries is None:
             return min(rate_bps, BEGINS_BPS_MIN)
         if carries.confidence >= SURE_CONFIDENCE:
             return rate_bps
-        return min(rate_bps, max(int(carries.value * BEGINS_RATIO), BEGINS_BPS_MIN))
+        left_bps = int(carries.value * BEGINS_RATIO - sum(flow.down_rate_bps for flow in calls))
+        return min(rate_bps, max(left_bps, BEGINS_BPS_MIN))
 
     async def take_down(self, number: int, size_bytes: int) -> None:
         """Return when a flow may read on, after a piece of this size."""
@@ -226,7 +227,7 @@ class Steering:
         """How much is sent at once: a piece of what may be under way."""
         if not self._steers:
             return PIECE_BYTES_MAX
-        return min(max(int(self.measuring.window_bytes(Way.UP) / PIECES), MSS_BYTES), PIECE_BYTES_MAX)
+        return min(max(int(self.measuring.window_bytes(Way.UP) / PIECES), FULL_BYTES), PIECE_BYTES_MAX)
 
     def congested(self) -> set[str]:
         """Return the tenants who ask for more than they get now."""
@@ -300,9 +301,10 @@ class Steering:
 
     def _crowding(self) -> float:
         """Return how much larger than the window what all connections need together is."""
-        moving = sum(1 for each in self._awake().values() if each.moves)
-        window_bytes = self.measuring.window_bytes(Way.DOWN)
-        return moving * SEGMENTS_MIN * PACKET_BYTES / window_bytes if self._steers else 0.0
+        if not self._steers:
+            return 0.0
+        packets_bytes = sum(each.packet_bytes for each in self._awake().values() if each.moves)
+        return SEGMENTS_MIN * packets_bytes / self.measuring.window_bytes(Way.DOWN)
 
     def _awake(self) -> dict[int, Flow]:
         return {number: flow for number, flow in self.open.items() if number not in self._sleeping}
@@ -356,12 +358,12 @@ class Steering:
         for number, flow in carrying.items():
             share_bps = max(int(flow.down_share_bps * scale), LEAST_BPS)
             rtt_s = self.measuring.round_trip_s(flow.peer) + beside_s
-            window = window_for(int(share_bps / WIRE_RATIO), rtt_s, down.target_s, MSS_BYTES, flow.owed_bytes)
+            window = window_for(int(share_bps / WIRE_RATIO), rtt_s, down.target_s, flow.segment_bytes, flow.owed_bytes)
             flow.window_bytes, flow.owed_bytes = window
             self._flows.clamp(number, window.size_bytes, tight=self._crowded)
             self._flows.pace_up(number, max(int(flow.up_share_bps * PACED_RATIO), LEAST_BPS))
             if flow.moves:
-                coming_bytes += flow.coming_bytes(crowded=self._crowded) // MSS_BYTES * PACKET_BYTES
+                coming_bytes += flow.coming_bytes(crowded=self._crowded) // flow.segment_bytes * flow.packet_bytes
         shares = {number: each.down_share_bps for number, each in carrying.items()}
         more_bytes = down.rate_bps / 8 * passed_s * PACED_RATIO
         down_bytes = more_bytes if self._crowded else math.inf
@@ -432,9 +434,22 @@ class Steering:
         """Return what a new connection may begin with: its share of the window, in whole segments."""
         if not self._steers:
             return None
-        pace = self.measuring.pace(Way.DOWN)
-        share_bytes = pace.window_bytes / (len(self.open) or 1)
-        return int(min(max(share_bytes // MSS_BYTES * MSS_BYTES, FIRST_BYTES_MIN), FIRST_BYTES_MAX))
+        segment_bytes = self._new_segment_bytes()
+        segments = self.measuring.pace(Way.DOWN).window_bytes / (len(self.open) or 1) // segment_bytes
+        return int(min(max(segments, SEGMENTS_MIN) * segment_bytes, FIRST_BYTES_MAX))
+
+    def _has_calls(self) -> bool:
+        return any(flow.traffic_class is TrafficClass.REALTIME for flow in self.open.values())
+
+    def _new_segment_bytes(self) -> int:
+        return SMALL_BYTES if self._wants_small_segments() else FULL_BYTES
+
+    def _wants_small_segments(self) -> bool:
+        """Return whether a new connection's packets are to be short, so that a voice waits less behind each."""
+        if not self._steers or not self._has_calls():
+            return False
+        carries = self.measuring.figures().down.capacity_bps
+        return carries is not None and carries.value < SMALL_BELOW_BPS
 
 
 def _least(demand_bps: int | None, ceiling_bps: int) -> int:

@@ -23,15 +23,14 @@ import pytest
 import uvloop
 
 from gateway.backhaul.dialer import Endpoint, connect
-from gateway.backhaul.sensing.flows import FIRST_BYTES_MIN, TCP_WINDOW_CLAMP, Flows
+from gateway.backhaul.sensing.flows import FULL_BYTES, SMALL_BYTES, TCP_WINDOW_CLAMP, Flows
 from gateway.backhaul.sensing.samples import FlowSample
 from gateway.backhaul.shaping.window import STEP_BYTES
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.clock import SystemClock
 
 ONE_WAY_S = 0.02
-MSS_BYTES = 1_448
-FIRST_BYTES = 8 * MSS_BYTES
+FIRST_BYTES = 8 * FULL_BYTES
 FLOW = 7
 TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 1, 0x1000
 SO_MAX_PACING_RATE = 47
@@ -104,6 +103,10 @@ class Peer:
         return self.told("=I", 228)
 
     @property
+    def segment_bytes(self) -> int:
+        return self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
+
+    @property
     def scale(self) -> int:
         return self.told("=B", 6) & 15
 
@@ -164,7 +167,7 @@ def flows_of(first_bytes: int | None = FIRST_BYTES) -> Flows:
 def test_the_first_flight_is_within_the_first_window_and_the_window_still_scales(way: tuple[str, str]) -> None:
     with connected(flows_of(), way[1]) as (_, peer):
         peer.push()
-        assert FIRST_BYTES - 2 * MSS_BYTES <= peer.sent_bytes <= FIRST_BYTES
+        assert FIRST_BYTES - 2 * FULL_BYTES <= peer.sent_bytes <= FIRST_BYTES
         assert peer.scale == 6, "64 bytes, up to 4 MB"
 
 
@@ -177,17 +180,31 @@ def test_without_a_first_window_the_kernel_has_its_way(way: tuple[str, str]) -> 
 
 
 @needs_tun
+def test_small_segments_are_what_the_peer_sends_two_in_the_first_flight(way: tuple[str, str]) -> None:
+    flows = flows_of(1)
+    flows.small_segments = lambda: True
+    with connected(flows, way[1]) as (sock, peer):
+        assert peer.segment_bytes == SMALL_BYTES
+        assert only(flows).segment_bytes == SMALL_BYTES
+        peer.push()
+        assert peer.sent_bytes == 2 * SMALL_BYTES
+        flows.clamp(FLOW, 2 * SMALL_BYTES)
+        until(lambda: only(flows).received_bytes > 20 * SMALL_BYTES, peer.push, partial(read, sock))
+        assert peer.window_bytes <= 2 * SMALL_BYTES + STEP_BYTES
+
+
+@needs_tun
 def test_a_window_goes_up_within_a_round_trip_or_two_and_down_as_soon_as_it_was_used(way: tuple[str, str]) -> None:
     flows = flows_of()
     with connected(flows, way[1]) as (sock, peer):
         go_on = peer.push, partial(read, sock), flows.sample
         until(lambda: only(flows).received_bytes > 10 * FIRST_BYTES, *go_on)
         assert peer.window_bytes <= FIRST_BYTES + 64, "autotuning's lift was taken back"
-        for window_bytes in (40 * MSS_BYTES, 4 * MSS_BYTES, 100 * MSS_BYTES, 2 * MSS_BYTES):
+        for window_bytes in (40 * FULL_BYTES, 4 * FULL_BYTES, 100 * FULL_BYTES, 2 * FULL_BYTES):
             flows.clamp(FLOW, window_bytes)
             before, began_s = only(flows).received_bytes, time.monotonic()
             until(partial(has, peer, window_bytes), *go_on)
-            assert only(flows).received_bytes - before < 101 * MSS_BYTES + 40 * window_bytes
+            assert only(flows).received_bytes - before < 101 * FULL_BYTES + 40 * window_bytes
             assert time.monotonic() - began_s < 20 * ONE_WAY_S
         assert peer.told("=I", 100) == 0, "nothing had to be sent again"
 
@@ -197,12 +214,12 @@ def test_who_is_not_read_from_offers_what_is_left_of_a_tight_window_and_loses_no
     way: tuple[str, str],
 ) -> None:
     flows = flows_of()
-    window_bytes = 3 * MSS_BYTES
+    window_bytes = 3 * FULL_BYTES
     with connected(flows, way[1]) as (sock, peer):
-        flows.clamp(FLOW, 20 * MSS_BYTES)
+        flows.clamp(FLOW, 20 * FULL_BYTES)
         go_on = peer.push, partial(read, sock), flows.sample
-        until(lambda: only(flows).received_bytes > 200 * MSS_BYTES, *go_on)
-        until(partial(has, peer, 20 * MSS_BYTES), *go_on, partial(flows.clamp, FLOW, 20 * MSS_BYTES))
+        until(lambda: only(flows).received_bytes > 200 * FULL_BYTES, *go_on)
+        until(partial(has, peer, 20 * FULL_BYTES), *go_on, partial(flows.clamp, FLOW, 20 * FULL_BYTES))
         under_way_bytes = peer.sent_bytes - only(flows).received_bytes
         assert under_way_bytes > window_bytes
         for _ in range(150):
@@ -211,14 +228,14 @@ def test_who_is_not_read_from_offers_what_is_left_of_a_tight_window_and_loses_no
             flows.sample()
             time.sleep(0.002)
         unread_bytes = only(flows).unread_bytes
-        assert under_way_bytes - 2 * MSS_BYTES <= unread_bytes <= 20 * MSS_BYTES + window_bytes
-        assert only(flows).offered_bytes < 2 * MSS_BYTES, "it stands still"
+        assert under_way_bytes - 2 * FULL_BYTES <= unread_bytes <= 20 * FULL_BYTES + window_bytes
+        assert only(flows).offered_bytes < 2 * FULL_BYTES, "it stands still"
         for _ in range(50):
             before = only(flows).received_bytes
             assert read(sock) > 0
             until(lambda: only(flows).received_bytes > before, peer.push)  # noqa: B023 - called in this turn
             time.sleep(2 * ONE_WAY_S)
-            assert only(flows).unread_bytes <= 2 * window_bytes + MSS_BYTES
+            assert only(flows).unread_bytes <= 2 * window_bytes + FULL_BYTES
         assert peer.told("=I", 100) == 0, "nothing had to be sent again"
 
 
@@ -256,7 +273,7 @@ def test_a_change_that_is_not_worth_a_call_is_not_made() -> None:
 
 def test_a_first_window_holds_two_segments_at_least() -> None:
     with connected(flows_of(1), "127.0.0.1") as (sock, _):
-        assert sock.getsockopt(socket.IPPROTO_TCP, TCP_WINDOW_CLAMP) == FIRST_BYTES_MIN
+        assert sock.getsockopt(socket.IPPROTO_TCP, TCP_WINDOW_CLAMP) == 2 * FULL_BYTES
 
 
 # What the kernel says

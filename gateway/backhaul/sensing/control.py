@@ -147,6 +147,10 @@ class Controller:
             self._rate_bps = max(self._rate_bps, min(least_ratio * carries_bps, self._limits.most_bps))
         return queueing_s
 
+    def begin_below(self, most_bps: float) -> None:
+        """Let what comes next begin at no more than this: more than the link has carried is a guess."""
+        self._rate_bps = max(min(self._rate_bps, most_bps), self._limits.least_bps)
+
     def _move(self, queueing_s: float, passed_s: float, *, is_used: bool) -> None:
         away = (self._base_s + self.target_s) / (self._base_s + queueing_s) - 1
         change = GAIN_PER_BASE * passed_s / self._base_s * away

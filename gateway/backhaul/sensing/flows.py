@@ -38,11 +38,13 @@ from weakref import WeakValueDictionary
 
 from gateway.backhaul.sensing.samples import FlowSample
 from gateway.backhaul.shaping.marks import Markable, mark
-from gateway.backhaul.shaping.window import WINDOW_BYTES_MAX
+from gateway.backhaul.shaping.window import SEGMENTS_MIN, WINDOW_BYTES_MAX
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.clock import Clock
 
-FIRST_BYTES_MIN = 2_896  # two full segments
+FULL_BYTES = 1_448  # of content in a segment: 1500 B less 40 B of headers and 12 B of time stamps
+SMALL_BYTES = 576  # two of them are the least window the kernel has (SOCK_MIN_RCVBUF)
+TIME_STAMPS_BYTES = 12  # which a segment's announced size includes (RFC 7323 §2)
 UNSENT_BYTES_MAX = 16_384  # an eighth of a second at 1 Mbit/s; half of it is what asks for more
 CHANGE_BYTES_MIN = 256  # smaller changes of a window are not worth a system call,
 CHANGE_RATIO_MIN = 0.03  # nor are these
@@ -83,6 +85,7 @@ class OwnSocket(socket.socket):
     room_bytes = 0  # the receive buffer that was asked for
     received_bytes = 0
     paced = UNPACED
+    segment_bytes = FULL_BYTES
     peer = ""
 
 
@@ -97,6 +100,7 @@ class Flows:
         marks: bool = True,
     ) -> None:
         self.first_window_bytes = first_window_bytes  # of a new connection; None: the kernel's
+        self.small_segments: Callable[[], bool] = lambda: False  # whether a new connection's are
         self.bind: Callable[[socket.socket], None] = lambda sock: None  # to the way that is taken
         self._clock = clock
         self._marks = marks
@@ -118,9 +122,13 @@ class Flows:
         self._made[sock.fileno()] = sock
         sock.setblocking(False)
         _set(sock, _TCP, TCP_NOTSENT_LOWAT, UNSENT_BYTES_MAX)
+        if self.small_segments() and _set(sock, _TCP, socket.TCP_MAXSEG, SMALL_BYTES + TIME_STAMPS_BYTES):
+            sock.segment_bytes = SMALL_BYTES
         first_bytes = self.first_window_bytes()
         if first_bytes is not None:
-            sock.window_bytes = sock.room_bytes = max(first_bytes, FIRST_BYTES_MIN)
+            sock.window_bytes = sock.room_bytes = max(first_bytes, SEGMENTS_MIN * sock.segment_bytes)
+            if sock.segment_bytes == SMALL_BYTES:  # the window is rounded down to whole segments as announced
+                sock.room_bytes += sock.room_bytes // SMALL_BYTES * TIME_STAMPS_BYTES
             _set(sock, socket.SOL_SOCKET, socket.SO_RCVBUF, sock.room_bytes)
             _set(sock, socket.SOL_SOCKET, SO_BUF_LOCK, 0)
         _set(sock, _TCP, TCP_WINDOW_CLAMP, WINDOW_BYTES_MAX)  # it may have to be steered later
@@ -249,6 +257,7 @@ def _sample(at_s: float, flow: int, sock: OwnSocket) -> FlowSample:
         came,
         went,
         again,
+        sock.segment_bytes,
     )
 
 

@@ -9,10 +9,13 @@ import pytest
 
 from gateway.backhaul.dialer import Endpoint, connect
 from gateway.backhaul.link import Backhaul
-from gateway.backhaul.sensing.flows import FIRST_BYTES_MIN, Flows
+from gateway.backhaul.measuring import BEGINS_BPS_MIN
+from gateway.backhaul.sensing.flows import FULL_BYTES, Flows
+from gateway.backhaul.shaping.pacer import BURST_BYTES_MIN
+from gateway.backhaul.shaping.window import SEGMENTS_MIN
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.backhaul.sharing.shares import Capacity
-from gateway.backhaul.steering import BEGINS_BPS_MIN, IDLE_AFTER_S, IDLE_TICK_S, TICK_S
+from gateway.backhaul.steering import IDLE_AFTER_S, IDLE_TICK_S, TICK_S
 from tests.clocks import HandClock
 from tests.unit.demo.virtual_time import LoopClock, in_virtual_time
 
@@ -213,10 +216,10 @@ def began_s(classes: list[TrafficClass], *, beside_a_call: bool) -> list[float]:
 
 
 def test_beside_a_call_pages_begin_one_after_another_on_a_link_that_nobody_knows() -> None:
-    first, *others = began_s([WEB] * 4 + [BULK] * 4, beside_a_call=True)
-    assert first == pytest.approx(0.0)
-    each_s = FIRST_BYTES_MIN * 8 / BEGINS_BPS_MIN
-    assert others == pytest.approx([each_s * number for number in range(1, 8)], abs=0.05)
+    asked_bytes = [SEGMENTS_MIN * FULL_BYTES * number for number in range(1, 9)]
+    begun_s = [max(each - BURST_BYTES_MIN, 0) * 8 / BEGINS_BPS_MIN for each in asked_bytes]
+    assert begun_s[-1] > 1.0
+    assert began_s([WEB] * 4 + [BULK] * 4, beside_a_call=True) == pytest.approx(begun_s, abs=0.01)
 
 
 @pytest.mark.parametrize(("beside_a_call", "traffic_class"), [(True, INTERACTIVE), (False, WEB)])
