@@ -23,6 +23,7 @@ SILENCE_S = 0.06  # nothing for so long is a silence of the radio, …
 SILENCE_PACKETS = 4  # … or for so many packets at the rate of now, where that is longer
 START_UP_BPS = 300_000  # a weak cell's, so that the first photo of a day is no burst
 BESIDE_S = 1.0  # a one-way delay tells what part of a round trip is its own, for so long
+UNSURE_S = 0.1  # a longer queue beside downloads is not the same for two packets
 LOADS_BPS_MIN = 24_000  # who moves less in a direction builds no queue there
 WAITS_S_MAX = 0.1  # of the other direction's queue that a window makes up for
 HEARD_S_MAX = 1.0  # what was heard of a queue is true for so long
@@ -267,12 +268,12 @@ class Measuring:
     def _beside_s(self, way: Way, now_s: float, *, is_loaded: bool, is_steady: bool) -> float:
         """Return the other direction's queue, in which a round trip has waited too: as heard, or as it is aimed at.
 
-        Beside downloads it changes between the two that are compared: unless it is steady, or one-way delays tell of
-        this direction too, a round trip is taken to have waited there as long as any packet of late.
+        A long one changes much between the two that are compared: unless it is steady, or one-way delays tell of this
+        direction too, a round trip is taken to have waited there as long as any packet of late.
         """
         direction = self._ways[way]
         longest_s = direction.longest_one_way_s()
-        if longest_s is not None and not is_steady:
+        if longest_s is not None and longest_s > UNSURE_S and not is_steady:
             return longest_s
         if direction.one_way is not None and now_s - direction.one_way[0] < BESIDE_S:
             return direction.one_way[1]
