@@ -28,11 +28,10 @@ from gateway.backhaul.sensing.control import Controller, Limits, Pace
 from gateway.backhaul.sensing.flows import (
     CHANGE_BYTES_MIN,
     CHANGE_RATIO_MIN,
-    FULL_BYTES,
     SETTLED_TIMES,
     Flows,
 )
-from gateway.backhaul.sensing.samples import CounterSample, DelaySample, FlowSample, Sees, Way
+from gateway.backhaul.sensing.samples import FULL_BYTES, CounterSample, DelaySample, FlowSample, Sees, Way
 from gateway.backhaul.shaping.window import SEGMENTS_MIN
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.backhaul.sharing.policy import Policy

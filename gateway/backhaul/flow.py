@@ -5,8 +5,7 @@ What crosses is what the kernel says of its connection; before there is one, wha
 
 from dataclasses import dataclass
 
-from gateway.backhaul.sensing.flows import FULL_BYTES
-from gateway.backhaul.sensing.samples import FlowSample, Way
+from gateway.backhaul.sensing.samples import FULL_BYTES, FlowSample, Way
 from gateway.backhaul.shaping.window import SEGMENTS_MIN
 from gateway.backhaul.sharing.classes import TrafficClass
 
@@ -138,10 +137,8 @@ class Flow:
         if self.window_bytes is None:
             self.is_sampled, self.went_s = True, sample.at_s
             self.going_bytes = sample.unsent_bytes
-            self.window_bytes = (
-                SEGMENTS_MIN * self.segment_bytes
-            )  # it has a connection from now on: what came before is not its own
-            return
+            self.window_bytes = SEGMENTS_MIN * self.segment_bytes
+            return  # it has a connection from now on: what came before is not its own
         self.down_bytes += max(came, 0)
         self.up_bytes += max(went, 0)
 

@@ -21,8 +21,8 @@ import structlog
 from gateway.backhaul.flow import LEAST_BPS, PACKET_BYTES, WIRE_RATIO, Flow
 from gateway.backhaul.measuring import BEGINS_BPS_MIN, BEGINS_RATIO, Load, Measuring
 from gateway.backhaul.sensing.figures import Estimate, LinkFigures, WayFigures
-from gateway.backhaul.sensing.flows import FULL_BYTES, SMALL_BYTES, Flows
-from gateway.backhaul.sensing.samples import CounterSample, FlowSample, Way
+from gateway.backhaul.sensing.flows import SMALL_BYTES, Flows
+from gateway.backhaul.sensing.samples import FULL_BYTES, CounterSample, FlowSample, Way
 from gateway.backhaul.shaping.pacer import Pacer
 from gateway.backhaul.shaping.turns import PATIENCE_PLANS, Turns
 from gateway.backhaul.shaping.window import SEGMENTS_MIN, window_for

@@ -23,8 +23,8 @@ import pytest
 import uvloop
 
 from gateway.backhaul.dialer import Endpoint, connect
-from gateway.backhaul.sensing.flows import FULL_BYTES, SMALL_BYTES, TCP_WINDOW_CLAMP, Flows
-from gateway.backhaul.sensing.samples import FlowSample
+from gateway.backhaul.sensing.flows import SMALL_BYTES, TCP_WINDOW_CLAMP, Flows
+from gateway.backhaul.sensing.samples import FULL_BYTES, FlowSample
 from gateway.backhaul.shaping.window import STEP_BYTES
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.clock import SystemClock

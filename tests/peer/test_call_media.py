@@ -62,6 +62,16 @@ FIGURES = """async () => {
     return found;
 }"""
 
+WAITS = """async () => {
+    const made = window.__tamboPeer;
+    const [sound, picture] = made.getReceivers();
+    if (typeof picture.jitterBufferTarget !== 'number') return null;
+    const reports = [...(await sound.getStats()).values()];
+    const { jitterBufferDelay, jitterBufferEmittedCount } = reports.find((each) => each.type === 'inbound-rtp');
+    const streams = [...made.remoteDescription.sdp.matchAll(/^a=msid:(\\S+)/gm)].slice(0, 2).map((each) => each[1]);
+    return [1000 * jitterBufferDelay / jitterBufferEmittedCount, picture.jitterBufferTarget, streams];
+}"""
+
 
 def pages(script: str, room: ClinicRoom, *, role: str = "nurse") -> list[web.RouteDef]:
     """A call's page and its script."""
@@ -172,6 +182,17 @@ async def test_two_browsers_see_and_hear_each_other(browser: Browser, clinic: Cl
         assert clinic.room.statistics().calls == 1
         carried = clinic.backhaul.moved()[TrafficClass.REALTIME]
         assert min(carried.down_bytes, carried.up_bytes) > 100_000
+
+
+async def test_a_picture_waits_for_its_sound_only_until_lips_are_seen_an_eighth_of_a_second_early(
+    browser: Browser, clinic: Clinic
+) -> None:
+    async with call(browser, clinic) as (nurse, doctor):
+        for page in (nurse, doctor):
+            waits = await page.wait_for_function(WAITS)
+            sound_ms, picture_ms, streams = await waits.json_value()
+            assert 0 <= picture_ms < max(sound_ms - 50, 1), "a packet of sound holds 60 ms at most"
+            assert len(set(streams)) == 2, "browsers hold pictures of one stream back until they are heard"
 
 
 async def test_both_senders_follow_the_link_down_and_up_again(browser: Browser, clinic: Clinic) -> None:

@@ -36,13 +36,12 @@ from termios import FIONREAD
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
-from gateway.backhaul.sensing.samples import FlowSample
+from gateway.backhaul.sensing.samples import FULL_BYTES, FlowSample
 from gateway.backhaul.shaping.marks import Markable, mark
 from gateway.backhaul.shaping.window import SEGMENTS_MIN, WINDOW_BYTES_MAX
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.clock import Clock
 
-FULL_BYTES = 1_448  # of content in a segment: 1500 B less 40 B of headers and 12 B of time stamps
 SMALL_BYTES = 576  # two of them are the least window the kernel has (SOCK_MIN_RCVBUF)
 TIME_STAMPS_BYTES = 12  # which a segment's announced size includes (RFC 7323 §2)
 UNSENT_BYTES_MAX = 16_384  # an eighth of a second at 1 Mbit/s; half of it is what asks for more

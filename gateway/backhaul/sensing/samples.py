@@ -7,6 +7,8 @@ within one `path` mean something.
 from dataclasses import dataclass
 from enum import StrEnum
 
+FULL_BYTES = 1_448  # of content in a segment: 1500 B less 40 B of headers and 12 B of time stamps
+
 
 class Way(StrEnum):
     """A direction, as the village sees it."""
@@ -60,4 +62,4 @@ class FlowSample:
     segments_in: int  # with content
     segments_out: int
     retransmitted: int
-    segment_bytes: int = 1_448  # of content, at most: 1500 B less 40 B of headers and 12 B of time stamps
+    segment_bytes: int = FULL_BYTES  # of content, at most

@@ -10,7 +10,8 @@ import pytest
 from gateway.backhaul.dialer import Endpoint, connect
 from gateway.backhaul.link import Backhaul
 from gateway.backhaul.measuring import BEGINS_BPS_MIN
-from gateway.backhaul.sensing.flows import FULL_BYTES, Flows
+from gateway.backhaul.sensing.flows import Flows
+from gateway.backhaul.sensing.samples import FULL_BYTES
 from gateway.backhaul.shaping.pacer import BURST_BYTES_MIN
 from gateway.backhaul.shaping.window import SEGMENTS_MIN
 from gateway.backhaul.sharing.classes import TrafficClass

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 
 import pytest
 
-from gateway.backhaul.measuring import STANDS_S_MAX, Load, Measuring
+from gateway.backhaul.measuring import BEGINS_RATIO, STANDS_S_MAX, Load, Measuring
+from gateway.backhaul.sensing.control import Limits
 from gateway.backhaul.sensing.samples import CounterSample, DelaySample, FlowSample, Sees, Way
 from tests.clocks import HandClock
 
@@ -129,3 +130,12 @@ def test_bursts_of_a_call_alone_do_not_show_a_full_link() -> None:
     assert sure is not None
     assert sure.confidence > 0.8
     assert sure.value == pytest.approx(200_000, rel=0.05)
+
+
+def test_beside_a_call_others_begin_at_little_more_than_the_link_has_carried() -> None:
+    call = Call()
+    assert call.measuring.pace(Way.DOWN).rate_bps == Limits().start_bps
+    call.passes(5.0, (0.0,), bps=90_000)
+    assert call.measuring.pace(Way.DOWN).rate_bps == pytest.approx(90_000 * BEGINS_RATIO, rel=0.1)
+    call.passes(5.0, (0.0,), bps=10_000)
+    assert call.measuring.pace(Way.DOWN).rate_bps == pytest.approx(90_000 * BEGINS_RATIO, rel=0.1), "as it has once"
