@@ -100,7 +100,10 @@
     Call.show();
   }
 
+  // Whoever is told how the call stands is in it, whatever was refused meanwhile.
   function settle(state) {
+    Call.notice = "";
+    clearTimeout(retry);
     Call.place = state;
     Call.tell("state", state);
   }

@@ -115,6 +115,17 @@ async def test_a_page_that_hears_nothing_asks_at_once_by_a_new_socket(browser: B
         assert (box.dialled, len(box.said("resume"))) == (2, 1)
 
 
+async def test_what_was_refused_is_shown_until_the_box_says_how_the_call_stands(browser: Browser) -> None:
+    async with scripted(browser) as (box, page):
+        await joined(box, page)
+        await box.say("refused", message="That was asked too often.", final=False)
+        await expect(page.locator("[data-call]")).to_have_attribute("data-connection", "waiting")
+        await expect(page.locator(shown("status"))).to_contain_text("That was asked too often.")
+        await box.tell_state()
+        await expect(page.locator("[data-call]")).to_have_attribute("data-connection", "connected")
+        assert len(box.said("offer")) == 1
+
+
 async def test_switches_are_told_and_so_is_how_well_it_goes(browser: Browser) -> None:
     async with scripted(browser) as (box, page):
         await joined(box, page)
