@@ -8,15 +8,14 @@ from collections.abc import AsyncIterator
 
 import aioice.ice
 import pytest
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
-from aiortc.mediastreams import AudioStreamTrack
+from aiortc import RTCPeerConnection, RTCSessionDescription
 
 from gateway.clinic.allocation import SPARSE
 from gateway.clinic.media import process
 from gateway.clinic.media.control import Changed, Feed, Figures, LegFigures, Open, Opened, Relay, Slot
 from gateway.clinic.media.lines import write
 from gateway.clinic.media.sdp import Candidate, read_offer, write_answer
-from tests.callers import Box, SmallPicture, processing
+from tests.callers import Box, offering, processing
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(shutil.which("turnserver") is None, reason="coturn is not installed")
@@ -47,15 +46,6 @@ def listens(host: str, port: int) -> bool:
     """Whether somebody accepts connections there."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         return probe.connect_ex((host, port)) == 0
-
-
-async def offering() -> RTCPeerConnection:
-    """Return a program that offers its voice and picture."""
-    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-    for track in (AudioStreamTrack(), SmallPicture()):
-        connection.addTrack(track)
-    await connection.setLocalDescription(await connection.createOffer())
-    return connection
 
 
 async def answered(box: Box, leg: int, connection: RTCPeerConnection, relay: Relay) -> Opened:
