@@ -117,6 +117,7 @@ def _room(
             codecs=clinic.video_codecs,
             doubles_voices=True,
             sockets_max=SOCKETS_PER_CALL * clinic.calls_max,
+            check_bytes_max=clinic.check_bytes_max,
         ),
         records=records,
         recordings=recordings,

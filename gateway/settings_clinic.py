@@ -64,6 +64,13 @@ class Clinic(Section):
     calls_max: Whole = Field(
         default=4, ge=1, le=100, description=N_("how many consultations may run at once, 1 to 100"), examples=[4]
     )
+    check_bytes_max: Whole = Field(
+        default=65_536,
+        ge=0,
+        le=1_048_576,
+        description=N_("bytes sent at once each way to see what the link carries before a call, 0 (none) to 1048576"),
+        examples=[65_536],
+    )
     media_ports: str = Field(
         default="",
         pattern=r"^([0-9]{4,5}-[0-9]{4,5})?$",

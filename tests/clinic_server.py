@@ -88,6 +88,7 @@ async def serving(
     limits: ClinicLimits,
     *,
     capacity: Capacity | None = WIDE,
+    measured: bool = False,
     address: Address = LOOPBACK,
     far: bool | None = None,
     ear: Ear | None = None,
@@ -97,13 +98,16 @@ async def serving(
     pages: Callable[[ClinicRoom], Iterable[web.RouteDef]] = lambda room: (),
     runs: bool = True,
 ) -> AsyncIterator[Clinic]:
-    """A clinic whose sockets are at `/{token}`; unless told, the doctor alone is `far` and the box's own ear hears."""
+    """A clinic whose sockets are at `/{token}`, the looks at its link at `/{token}/enlace`.
+
+    Unless told, the doctor alone is `far`, and the box's own ear hears.
+    """
     clock = SystemClock()
 
     async def answers(peer: tuple[str, int]) -> bool:
         return bool(peer)
 
-    backhaul = Backhaul(clock, capacity=capacity, carrier=lambda: True, probe=answers)
+    backhaul = Backhaul(clock, capacity=capacity, carrier=lambda: True, probe=answers, measured=measured)
     host = MediaHost(MediaLimits(), now_s=clock.now_s, ear=ear or backhaul.steering.measuring)
     room = ClinicRoom(
         key=KEY,
@@ -121,11 +125,14 @@ async def serving(
         token = request.match_info["token"]
         return await room.serve_socket(request, token, token == links.doctor if far is None else far)
 
+    async def check(request: web.Request) -> web.StreamResponse:
+        return await room.check_link(request, request.match_info["token"])
+
     def said(_: web.BaseRequest, error: GatewayError) -> web.Response:
         return web.Response(status=error.status, text=error.what)
 
     app = web.Application()
-    app.add_routes([*pages(room), web.get("/{token}", serve)])
+    app.add_routes([*pages(room), web.get("/{token}", serve), web.get("/{token}/enlace", check)])
     listener = Listener("test", address, app, said)
     async with asyncio.TaskGroup() as tasks, aiohttp.ClientSession() as http:
         await room.start()

@@ -32,6 +32,7 @@ const Call = (() => {
     outlook: "", // what the link would carry
     silentS: 0, // seconds without a byte of the box
     quietS: 0, // seconds in a row without a packet of another person
+    looked: () => Promise.resolve(), // once it is known what the link carries, or nobody finds out
     isUp: () => Boolean(call.peer) && call.peer.connectionState === "connected",
     isOpen: () => false,
     isCut: () => false,

@@ -38,6 +38,7 @@
   Call.doubt = doubt;
   Call.begin = begin;
   Call.end = end;
+  Call.hearAnew = hearAnew;
 
   // The socket
 
@@ -184,6 +185,27 @@
     return sdp.replace(/^a=msid:(\S+) audio/gm, "a=msid:$1-sound audio");
   }
 
+  // A browser that once had to wait long for a sound waits as long for a minute; a sound that is new begins without.
+  async function hearAnew(mid) {
+    const made = Call.peer;
+    if (!Call.isUp() || offeredAt || made.signalingState !== "stable") return;
+    const { sdp } = made.remoteDescription;
+    for (const answer of [without(sdp, mid), sdp]) {
+      await made.setLocalDescription(await made.createOffer());
+      await made.setRemoteDescription({ type: "answer", sdp: answer });
+    }
+  }
+
+  // The same answer, where nothing is sent to us in one part.
+  function without(sdp, mid) {
+    const parts = sdp.split(/^(?=m=)/m).map((part) => {
+      if (!part.includes(`a=mid:${mid}\r\n`)) return part;
+      const silent = part.replace(/^a=sendrecv/m, "a=recvonly").replace(/^a=sendonly/m, "a=inactive");
+      return silent.replace(/^a=(ssrc|ssrc-group|msid):.*\r\n/gm, "");
+    });
+    return parts.join("");
+  }
+
   // Every second: what is alive
 
   function watch() {
@@ -208,8 +230,7 @@
     tries = 0;
     clearInterval(watching);
     watching = setInterval(watch, WATCH_MS);
-    if (Call.isOpen()) greet();
-    else dial();
+    Call.looked().then(() => (Call.isOpen() ? greet() : dial()));
     Call.tell("joined");
   }
 

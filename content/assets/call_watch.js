@@ -8,6 +8,10 @@
   const AHEAD_S = 0.12; // lips seen so much before they are heard are seen at once (ITU-R BT.1359-1: 0.125 s)
   const SAMPLES_A_S = 48000; // of Opus
   const WAITS_S_MAX = 4; // what browsers take
+  const LONG_S = 0.6; // nobody converses so; few links need it
+  const CALM_S = 3; // nothing was made up for so long: what is waited for does not come
+  const JITTER_S = 0.1;
+  const ANEW_MS = 20000; // a sound is begun anew so seldom
   const NAMES = { good: words.good, fair: words.fair, poor: words.poor, voice: words.soundOnly };
 
   let received = 0; // bytes of this connection
@@ -18,6 +22,7 @@
   let measured = null; // a second ago
   let seconds = 0;
   let sounds = new Map(); // of each connection's part: what it had played a second ago
+  let relaxedAt = 0;
 
   function begin() {
     received = packets = seconds = 0;
@@ -101,13 +106,22 @@
       if (each.type !== "inbound-rtp" || each.kind !== "audio" || !each.jitterBufferEmittedCount) continue;
       const { jitterBufferDelay: waited, jitterBufferEmittedCount: played, packetsReceived: came } = each;
       const before = sounds.get(each.mid);
-      sounds.set(each.mid, { waited, played, came });
+      const calm = before && each.concealedSamples === before.concealed && each.jitter < JITTER_S;
+      sounds.set(each.mid, { waited, played, came, concealed: each.concealedSamples, calm: calm ? before.calm + 1 : 0 });
       const picture = transceivers[transceivers.findIndex((other) => other.mid === each.mid) + 1];
       if (!before || !picture || played <= before.played || came <= before.came) continue;
       const waits = (waited - before.waited) / (played - before.played);
+      relax(each, waits);
       const speaks = (played - before.played) / (came - before.came) / SAMPLES_A_S; // in each packet
       picture.receiver.jitterBufferTarget = 1000 * Math.min(Math.max(0, waits + speaks - AHEAD_S), WAITS_S_MAX);
     }
+  }
+
+  // What a cut has made wait stays late long after it, unless it is begun anew.
+  function relax(sound, waits) {
+    if (waits < LONG_S || sounds.get(sound.mid).calm < CALM_S || Date.now() - relaxedAt < ANEW_MS) return;
+    relaxedAt = Date.now();
+    Call.hearAnew(sound.mid).catch(() => {});
   }
 
   const less = (now, before) => Math.max(0, now - before);

@@ -75,6 +75,11 @@ class CallBudgets:
             return self._alone[way].bps // calls
         return self._kept[way].bps if way in self._kept else self._share_bps(way, calls)
 
+    def begin_anew(self) -> None:
+        """Forget what earlier calls found out: what the link carries is known better now."""
+        for each in (self._kept, self._alone, self._found):
+            each.clear()
+
     def look(self) -> None:
         """Take note that a call may have begun or ended."""
         if self._open()[TrafficClass.REALTIME]:
@@ -106,8 +111,7 @@ class CallBudgets:
             if alone:
                 self._kept.pop(way, None)
                 if way not in self._alone:
-                    found, bps = self._lately_found(way), max(before_bps * calls, self._again_bps(way))
-                    self._alone[way] = begin_alone(now_s, bps) if found is None else resume_alone(found, now_s, bps)
+                    self._alone[way] = self._begin_alone(way, now_s, max(before_bps * calls, self._again_bps(way)))
                 self._alone[way] = step_alone(self._alone[way], now_s, self._seen(way, calls))
                 continue
             if way in self._alone:
@@ -117,6 +121,15 @@ class CallBudgets:
             share_bps, known = self._share_bps(way, calls), self._kept.get(way)
             queueing_s = self._felt_s(way)
             self._kept[way] = begin(now_s, share_bps) if known is None else step(known, now_s, share_bps, queueing_s)
+
+    def _begin_alone(self, way: Way, now_s: float, bps: int) -> Alone:
+        found = self._lately_found(way)
+        if found is not None:
+            return resume_alone(found, now_s, bps)
+        figures = self._steering.figures()
+        carries = (figures.down if way is Way.DOWN else figures.up).capacity_bps
+        is_sure = carries is not None and carries.confidence >= SURE_CONFIDENCE
+        return begin_alone(now_s, bps, int(carries.value) if carries is not None and is_sure else None)
 
     def _seen(self, way: Way, calls: int) -> Seen:
         """Return what calls that are alone see of a direction."""

@@ -14,10 +14,11 @@ from types import MappingProxyType
 from typing import Protocol
 
 from gateway.backhaul.budgets import CALL_UNKNOWN_BPS, CALL_WANTS_BPS, Budget, CallBudgets
-from gateway.backhaul.flow import Flow
+from gateway.backhaul.flow import WIRE_RATIO, Flow
 from gateway.backhaul.sensing.figures import LinkFigures
 from gateway.backhaul.sensing.flows import Flows
 from gateway.backhaul.sensing.samples import CounterSample, FlowSample
+from gateway.backhaul.sensing.samples import Way as Direction
 from gateway.backhaul.sensing.silence import Lately, is_expected, look
 from gateway.backhaul.sensing.state import LinkState, Progressed
 from gateway.backhaul.sensing.watch import Peer, Probe
@@ -304,6 +305,16 @@ class Backhaul:
         figures = self.figures()
         estimates = (figures.down.capacity_bps, figures.up.capacity_bps)
         return all(each is not None and each.confidence >= SURE_CONFIDENCE for each in estimates)
+
+    def wants_check(self) -> bool:
+        """Say whether trains of packets would tell what nobody knows, and disturb nobody."""
+        return self.steering.is_quiet() and not (self.is_known() or self.is_down)
+
+    def checked(self, direction: Direction, content_bps: int) -> None:
+        """Take what trains of packets have shown that a direction carries."""
+        self.steering.measuring.learn(direction, content_bps * WIRE_RATIO)
+        self._budgets.begin_anew()
+        self.has_changed()
 
     def stalled(self, peer: Peer, since_s: float) -> None:
         """Take note that nothing came from `peer` since `since_s` (monotonic)."""

@@ -148,6 +148,10 @@ class Measuring:
         """Take how many packets of a call were due in a direction, and how many of them never came."""
         self._ways[way].losses.feed(self._clock.now_s(), expected, lost)
 
+    def learn(self, way: Way, carries_bps: float) -> None:
+        """Take what trains of packets have shown of a direction."""
+        self._ways[way].meter.learn(self._clock.now_s(), carries_bps)
+
     def pace(self, way: Way) -> Pace:
         """Return what the box may take of a direction now."""
         return self._ways[way].controller.pace(self._clock.now_s())

@@ -49,6 +49,7 @@ PACED_RATIO = 1.15  # the window holds a sender to its share; pacing only keeps 
 AGAIN_S = 5.0  # after a fault of ours
 YIELDING = frozenset({TrafficClass.WEB, TrafficClass.BULK})  # wait for each other to begin beside a call
 SMALL_BELOW_BPS = 400_000  # there a full segment takes 30 ms: beside a call new connections have smaller ones
+QUIET_BPS_MAX = 8_000  # a connection that moves less does not move
 LATE_S_MAX = 2.0  # what is under way is waited for so much longer where there is a queue
 NEVER_S = float("-inf")
 
@@ -246,6 +247,14 @@ class Steering:
         if self.told is not None:
             return self.told.down_bps if way is Way.DOWN else self.told.up_bps
         return self.measuring.pace(way).rate_bps
+
+    def is_quiet(self) -> bool:
+        """Say whether the link is measured, no call crosses it, and hardly anything else does."""
+        return self._steers and not any(
+            flow.traffic_class is TrafficClass.REALTIME or flow.down_rate_bps + flow.up_rate_bps > QUIET_BPS_MAX
+            for flow in self.open.values()
+            if not flow.is_near
+        )
 
     def calls_alone(self) -> bool:
         """Say whether there are calls, and they have had the link to themselves for a while, or nearly."""

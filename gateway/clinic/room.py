@@ -18,6 +18,7 @@ from gateway.clinic.consultation import Consultation
 from gateway.clinic.hearing import Hearing
 from gateway.clinic.invitation import Expired, Invitation, read
 from gateway.clinic.keeping import Keeping, RecordKeeper, readers_of, said
+from gateway.clinic.link_check import LinkCheck
 from gateway.clinic.media.control import LegFigures, Relay
 from gateway.clinic.media.host import MediaHost, MediaStatistics
 from gateway.clinic.media.sdp import Offer, read_offer
@@ -54,6 +55,8 @@ class ClinicLimits:
     message_bytes_max: int = 65_536
     messages_per_s_max: int = 10
     sockets_max: int = 64
+    check_bytes_max: int = 65_536
+    """Of a train of packets that finds out what the link carries, before a call; 0: none is sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,7 @@ class ClinicRoom:
         self._courses: asyncio.Queue[tuple[str, float, Mapping[str, object] | None]] = asyncio.Queue(COURSES_MAX)
         self._carried = LegFigures(0)
         self._is_open = False
+        self._check = LinkCheck(clock, backhaul, limits.check_bytes_max)
 
     async def start(self) -> None:
         """Let people join from now on."""
@@ -205,6 +209,14 @@ class ClinicRoom:
                 consultation.lose(invitation.role, socket)
                 self._forget_empty()
         return socket.response
+
+    async def check_link(self, request: web.Request, token: str) -> web.StreamResponse:
+        """Find out with a far party's page what the link carries, before they join.
+
+        Raises: NotAllowed; before the upgrade.
+        """
+        await self._admit(token)
+        return await self._check.serve(request)
 
     async def join_without_socket(self, token: str, sdp: str, *, far: bool) -> Seat:
         """Return the seat of somebody who has no page: a camera, or a screen that watches.

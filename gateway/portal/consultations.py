@@ -44,7 +44,11 @@ class ConsultationPages:
 
     def door_routes(self) -> list[web.RouteDef]:
         """Return the far parties' side."""
-        made = [web.get("/consulta/{token}", self._call_far), web.get("/consulta/{token}/ws", self._socket_far)]
+        made = [
+            web.get("/consulta/{token}", self._call_far),
+            web.get("/consulta/{token}/ws", self._socket_far),
+            web.get("/consulta/{token}/enlace", self._check_link),
+        ]
         if self._files is not None:
             made += self._files.routes("/consulta/{token}", self._opens_far, is_far=True)
         return made
@@ -64,6 +68,10 @@ class ConsultationPages:
 
     async def _socket_far(self, request: web.Request) -> web.StreamResponse:
         return await self._serve_socket(request, _FAR, far=True)
+
+    async def _check_link(self, request: web.Request) -> web.StreamResponse:
+        self._place(request, _FAR)
+        return await self._demand_clinic().check_link(request, request.match_info["token"])
 
     async def _serve_socket(self, request: web.Request, roles: frozenset[str], *, far: bool) -> web.StreamResponse:
         with suppress(NotAllowed):  # the room itself answers a link that is not valid, or not any more

@@ -30,10 +30,10 @@ SEEN_S = 8
 RATE = 48_000  # samples a second
 NARROW = Capacity(down_bps=200_000, up_bps=200_000)
 TRICKLE = Capacity(down_bps=50_000, up_bps=50_000)
-SCRIPTS = ("call", "call_link", "call_media", "call_people", "call_watch")
+SCRIPTS = ("call", "call_link", "call_media", "call_people", "call_watch", "call_check")
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>call</title>
 <script type="application/json" data-strings>{words}</script>
-<main data-call data-socket="/{token}" data-role="{role}" data-ice='{ice}'>
+<main data-call data-socket="/{token}" data-check="/{token}/enlace" data-role="{role}" data-ice='{ice}'>
 <p data-show="status"></p><p data-show="outlook"></p>
 <p data-show="quality"></p><meter data-show="level" max="1"></meter>
 <video data-role="self" muted playsinline></video>
@@ -70,6 +70,20 @@ WAITS = """async () => {
     const { jitterBufferDelay, jitterBufferEmittedCount } = reports.find((each) => each.type === 'inbound-rtp');
     const streams = [...made.remoteDescription.sdp.matchAll(/^a=msid:(\\S+)/gm)].slice(0, 2).map((each) => each[1]);
     return [1000 * jitterBufferDelay / jitterBufferEmittedCount, picture.jitterBufferTarget, streams];
+}"""
+
+
+LATE = """() => {
+    const made = window.__tamboPeer, take = made.setRemoteDescription.bind(made);
+    Object.assign(window, {answers: 0, directions: []});
+    made.setRemoteDescription = async (answer) => {
+        window.answers += 1;
+        window.directions.push([...answer.sdp.matchAll(/^a=(sendrecv|recvonly|sendonly|inactive)/gm)].slice(0, 2)
+            .map((each) => each[1]));
+        await take(answer);
+        made.getReceivers()[0].jitterBufferTarget = null;
+    };
+    made.getReceivers()[0].jitterBufferTarget = 1500;
 }"""
 
 
@@ -197,6 +211,24 @@ async def test_a_picture_waits_for_its_sound_only_until_lips_are_seen_an_eighth_
             assert len(set(streams)) == 2, "browsers hold pictures of one stream back until they are heard"
 
 
+async def test_a_sound_that_waits_long_for_nothing_is_begun_anew_and_all_goes_on(
+    browser: Browser, clinic: Clinic
+) -> None:
+    async with call(browser, clinic) as (nurse, _):
+        await nurse.evaluate(LATE)
+        async with asyncio.timeout(15):
+            while await nurse.evaluate("() => window.answers") < 2:
+                await asyncio.sleep(0.1)
+        silent, whole = await nurse.evaluate("() => window.directions")
+        assert (silent, whole) == (["recvonly", "sendrecv"], ["sendrecv", "sendrecv"]), "the picture is not touched"
+        await until_figures(nurse, lambda now: now["samples"] < 3 * RATE)
+        seen = await figures(nurse)
+        await until_figures(nurse, partial(heard_on, seen))
+        now = await figures(nurse)
+        assert now["voice_packets"] > seen["voice_packets"], "nor is the own voice"
+        assert now["frames"] > seen["frames"] + 20
+
+
 async def test_both_senders_follow_the_link_down_and_up_again(browser: Browser, clinic: Clinic) -> None:
     async with call(browser, clinic) as pages:
         for page in pages:
@@ -268,6 +300,17 @@ async def test_who_waits_reads_what_the_link_would_carry(browser: Browser, clini
     doctor = await joined(browser, clinic, clinic.links.doctor)
     await connected(nurse, doctor)
     await expect(outlook).to_have_text("")
+
+
+async def test_a_page_beyond_the_link_finds_out_what_it_carries_before_the_call(browser: Browser, script: str) -> None:
+    limits = ClinicLimits(link_s=600, video_bps_max=700_000, calls_max=2)
+    async with serving(limits, capacity=None, measured=True, pages=partial(pages, script)) as clinic:
+        page = await (await browser.new_context(locale="en-GB")).new_page()
+        await page.goto(f"{clinic.base}/consulta/{clinic.links.doctor}")
+        outlook = page.locator("[data-show=outlook]")
+        await expect(outlook).to_have_text("Today the link carries voice and a clear picture. You can begin.")
+        assert clinic.backhaul.is_known()
+        assert clinic.backhaul.call_budget().up_bps == 800_000
 
 
 async def test_a_link_that_moved_is_noticed_within_seconds_and_the_call_goes_on(

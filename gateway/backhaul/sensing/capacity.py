@@ -15,6 +15,7 @@ CAME_BYTES_MIN = 3_000  # two packets
 FULL_RATIO = 0.5  # of the target queue: with so much of it the link is full
 FALL_S, RISE_S = 0.5, 2.0  # within which the figure follows
 SURE_AFTER_S = 3.0  # of a full link
+TRAINS_HOLD_S = 2.0  # the queue of trains of packets is heard of for so long when nothing of them comes any more
 HALF_LIFE_S = 15.0  # of what was counted of losses
 SURE_PACKETS = 1_000  # by then a loss of a per cent is ten packets
 FADES_S = 600.0  # to a third of the confidence: a mobile link has changed by then
@@ -28,6 +29,7 @@ class CapacityMeter:
         self._bps: float | None = None
         self._full_s = 0.0  # for how long it was seen full, up to `SURE_AFTER_S`
         self._learned_s = float("-inf")
+        self._holds_until_s = float("-inf")
         self.out_bps: float | None = None  # over `OVER_S`, at the last look
 
     def feed(self, now_s: float, carried_bytes: int, queueing_s: float | None, target_s: float) -> None:
@@ -46,6 +48,8 @@ class CapacityMeter:
         passed_s = now_s - carried[-2][0]
         if carried[-1][1] - carried[0][1] < CAME_BYTES_MIN:
             return  # a radio that is silent carries nothing now, and as much as before when it is back
+        if now_s < self._holds_until_s:
+            return
         if queueing_s is not None and queueing_s >= FULL_RATIO * target_s:
             self._follow(out_bps, passed_s)
             self._full_s = min(self._full_s + passed_s, SURE_AFTER_S)
@@ -53,6 +57,12 @@ class CapacityMeter:
         elif self._bps is None or out_bps > self._bps:
             self._bps = out_bps
             self._learned_s = now_s
+
+    def learn(self, now_s: float, carries_bps: float) -> None:
+        """Take what trains of packets have shown (`sensing.trains`)."""
+        self._bps, self._learned_s = carries_bps, now_s
+        self._full_s = SURE_AFTER_S
+        self._holds_until_s = now_s + TRAINS_HOLD_S
 
     def lately_bps(self) -> float | None:
         """Return what came out of late: with a long queue, what the link carries now; `None` where it was silent."""

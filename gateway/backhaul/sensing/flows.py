@@ -32,7 +32,7 @@ import struct
 from array import array
 from collections.abc import Callable, Iterable
 from fcntl import ioctl
-from termios import FIONREAD
+from termios import FIONREAD, TIOCOUTQ
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
@@ -258,6 +258,24 @@ def _sample(at_s: float, flow: int, sock: OwnSocket) -> FlowSample:
         again,
         sock.segment_bytes,
     )
+
+
+def least_rtt_s(sock: socket.socket) -> float:
+    """Return the least round trip the kernel has seen of a connection; 0 where it has seen none.
+
+    Raises: OSError.
+    """
+    min_rtt = _INFO.unpack(sock.getsockopt(_TCP, _TCP_INFO, _INFO.size))[7]
+    return 0.0 if min_rtt == _NEVER else min_rtt * 1e-6
+
+
+def unacknowledged_bytes(sock: socket.socket) -> int:
+    """Return what was given to the kernel for a connection and the other end has not acknowledged.
+
+    Raises: OSError.
+    """
+    ioctl(sock, TIOCOUTQ, unacknowledged := array("i", [0]))
+    return unacknowledged[0]
 
 
 def _peer(sock: socket.socket) -> str:

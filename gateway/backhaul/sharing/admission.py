@@ -10,14 +10,13 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from gateway.backhaul.sensing.figures import Estimate, LinkFigures, WayFigures
+from gateway.backhaul.sharing.calls import PICTURE_BPS
 from gateway.backhaul.sharing.policy import Policy
 from gateway.errors import N_
 
 # One direction of a call on the wire: all of it, voice, picture, headers and reports.
 VOICE_NEEDS_BPS = 24_000  # 12 kb/s Opus in 60 ms packets: 15 kb/s measured, 20 with all headers; 4 of reports (2026-11)
-SMALL_PICTURE_NEEDS_BPS = (
-    80_000  # 320×240, 9.5 frames a second, p95 91 to 225 ms (2026-11); below it the picture pauses
-)
+SMALL_PICTURE_NEEDS_BPS = PICTURE_BPS  # 160×120, ten frames a second, p95 about 200 ms (2026-11)
 FULL_PICTURE_NEEDS_BPS = 350_000  # 300 kb/s picture and 50 voice: least for telehealth (Mend)
 CALL_WANTS_BPS = 800_000  # 640×480 at 700 kb/s, voice and headers: more shows nothing more
 UNKNOWN_BPS = 300_000  # of all calls where the link was never measured: holds on all but the weakest 4G
@@ -78,7 +77,7 @@ def admit(figures: LinkFigures, open_calls: Iterable[Need], policy: Policy) -> A
 def quality_of(bps: int) -> Quality:
     """Return what this much of one direction carries.
 
-    >>> quality_of(23_999), quality_of(24_000), quality_of(80_000), quality_of(350_000)
+    >>> quality_of(23_999), quality_of(24_000), quality_of(62_000), quality_of(350_000)
     (<Quality.NOTHING: 'nothing'>, <Quality.VOICE_ONLY: 'voice_only'>, \
 <Quality.VOICE_SMALL_PICTURE: 'voice_small_picture'>, <Quality.FULL: 'full'>)
     """
@@ -89,7 +88,7 @@ def needs_bps(bps: int) -> int:
     """Return what an open call with this budget must have, one direction: the least at which it carries the same.
 
     >>> needs_bps(800_000), needs_bps(100_000), needs_bps(10_000)
-    (350000, 80000, 24000)
+    (350000, 62000, 24000)
     """
     return max(_LEAST_BPS[quality_of(bps)], VOICE_NEEDS_BPS)
 

@@ -24,6 +24,7 @@ FULL_S = 0.05  # a queue that stands so long is felt (bufferbloat.net),
 FULL_BITS = 6_000  # or as long as a small picture's frame takes
 CLEAR_RATIO = 0.6  # of that is no queue
 FOLLOWS_S = 1.2  # until a browser has obeyed, and the queue tells of it
+BEGINS_S = 2.5  # until the first pictures have crossed, each of which is a whole one
 SHRINKS_S, SHRINKS_RATIO = 0.6, 0.8  # a queue that is so much shorter after so long needs nothing more
 LONG_S = 0.2  # a queue that may be losing already
 DRAINS_S = 1.0  # within which a queue is to be gone
@@ -37,6 +38,7 @@ STILL_BPS = 2_000  # reports and the like
 USED_RATIO = 0.8  # of its budget a call must use, or nothing is proven
 BEYOND_RATIO, FIRST_BEYOND_RATIO = 1.15, 1.25  # of what came out a call may try
 TRY_S, TRY_S_MAX = 10.0, 300.0  # after so long more than it last carried is tried
+NO_PICTURE_TRY_S = 120.0  # where it was shown before the call that the smallest picture does not fit
 FAILED_RATIO, SMALLEST_FAILED_RATIO = 2, 6
 GOES_ON_BPS = 57_000  # less pauses a picture that is seen
 DRAINING_RATIO = 0.85  # of what it carries: with less in use a queue drains
@@ -50,6 +52,7 @@ class Alone:
     bps: int
     seen_s: float
     good_since_s: float
+    proven_bps: float = 0.0  # the most that came out since then: a large frame proves what a small one does not
     is_first: bool = True  # it never had to take less
     follows_until_s: float = float("-inf")
     stood_s: float = 0.0  # the longest queue since it took less
@@ -59,9 +62,13 @@ class Alone:
     try_s: float = TRY_S  # how long after it was full more is tried
 
 
-def begin(now_s: float, bps: int) -> Alone:
-    """Return the state in which calls may take `bps`."""
-    return Alone(bps, now_s, now_s)
+def begin(now_s: float, bps: int, carries_bps: int | None = None) -> Alone:
+    """Return the state in which calls may take `bps` of a link of which nothing is known, or what it carries."""
+    if carries_bps is None:
+        return Alone(bps, now_s, now_s)
+    try_s = TRY_S if DRAINING_RATIO * carries_bps >= PICTURE_BPS else NO_PICTURE_TRY_S
+    known = Alone(bps, now_s, now_s, is_first=False, good_bps=bps, follows_until_s=now_s + BEGINS_S)
+    return replace(known, carries_bps=carries_bps, full_s=now_s, try_s=try_s)
 
 
 def resume(state: Alone, now_s: float, bps: int) -> Alone:
@@ -115,11 +122,13 @@ def step(state: Alone, now_s: float, seen: Seen) -> Alone:
 def _watched(state: Alone, now_s: float, seen: Seen) -> Alone:
     queues = seen.standing_s is not None and seen.standing_s > CLEAR_RATIO * _full_s(state)
     is_good = not queues and now_s - state.seen_s <= UNWATCHED_S_MAX and state.bps <= seen.most_bps
+    proven_bps = max(state.proven_bps, seen.out_bps or 0.0) if is_good else 0.0
     return replace(
         state,
         bps=min(max(state.bps, seen.least_bps), seen.most_bps),
         seen_s=now_s,
         good_since_s=state.good_since_s if is_good else now_s,
+        proven_bps=proven_bps,
         stood_s=state.stood_s if queues else 0.0,
         is_first=state.is_first and state.bps <= seen.most_bps,
     )
@@ -162,28 +171,35 @@ def _least_bps(carries_bps: float, alone_bps: int, seen: Seen) -> int:
 
 
 def _risen(state: Alone, now_s: float, seen: Seen) -> Alone:
-    out_bps, resumes_bps = seen.out_bps or 0.0, seen.with_picture_bps(PICTURE_BPS)
+    resumes_bps = seen.with_picture_bps(PICTURE_BPS)
     proof_s = BLIND_PROOF_S if seen.standing_s is None else FIRST_PROOF_S if state.is_first else PROOF_S
-    is_used = seen.is_known or out_bps >= USED_RATIO * state.bps or state.bps < resumes_bps
+    proven_bps = (seen.out_bps or 0.0) if _is_near(state) else state.proven_bps
+    is_used = seen.is_known or proven_bps >= USED_RATIO * state.bps or state.bps < resumes_bps
     if now_s - state.good_since_s < proof_s or now_s < state.follows_until_s or not is_used:
         return state
     if state.carries_bps is not None and NEAR_RATIO * state.carries_bps < state.bps:
-        state = replace(state, carries_bps=None, try_s=TRY_S)  # it carries more now: no queue grew
+        is_first = state.bps >= FIRST_STEP_BPS_MIN
+        state = replace(state, carries_bps=None, try_s=TRY_S, is_first=is_first)  # it carries more now: no queue grew
     if seen.is_known:
         wanted_bps = max(state.bps * KNOWN_STEP_RATIO, state.bps + KNOWN_STEP_BPS_MIN)
     else:
         step_ratio, beyond_ratio = _ratios(state)
-        wanted_bps = max(min(step_ratio * state.bps, beyond_ratio * out_bps), resumes_bps)
+        wanted_bps = max(min(step_ratio * state.bps, beyond_ratio * proven_bps), resumes_bps)
     bps = int(min(wanted_bps, _most_bps(state, now_s, seen), seen.most_bps))
-    return replace(state, bps=bps, good_since_s=now_s, good_bps=state.bps) if bps > state.bps else state
+    risen = replace(state, bps=bps, good_since_s=now_s, proven_bps=0.0, good_bps=state.bps)
+    return risen if bps > state.bps else state
 
 
 def _ratios(state: Alone) -> tuple[float, float]:
     """Return how much a step may be, of the budget and of what came out."""
     if state.is_first and state.bps >= FIRST_STEP_BPS_MIN:
         return FIRST_STEP_RATIO, FIRST_BEYOND_RATIO
-    is_near = state.carries_bps is not None and state.bps >= int(ROOM_RATIO * state.carries_bps)
-    return NEAR_STEP_RATIO if is_near else STEP_RATIO, BEYOND_RATIO
+    return NEAR_STEP_RATIO if _is_near(state) else STEP_RATIO, BEYOND_RATIO
+
+
+def _is_near(state: Alone) -> bool:
+    """Say whether the link was nearly full with so much: then what it carries now counts, and not what it might."""
+    return state.carries_bps is not None and state.bps >= int(ROOM_RATIO * state.carries_bps)
 
 
 def _most_bps(state: Alone, now_s: float, seen: Seen) -> float:

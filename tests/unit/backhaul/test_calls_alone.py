@@ -14,6 +14,7 @@ from gateway.backhaul.sharing.alone import (
     FIRST_STEP_RATIO,
     FOLLOWS_S,
     GOES_ON_BPS,
+    NO_PICTURE_TRY_S,
     PROOF_S,
     ROOM_RATIO,
     STEP_RATIO,
@@ -305,3 +306,41 @@ def jumps_a_minute(shown: list[int]) -> int:
     ]
     minute = round(60 / STEP_S)
     return max(sum(jumps[begin : begin + minute]) for begin in range(0, max(len(jumps) - minute, 1), 5))
+
+
+def test_a_link_that_is_known_before_the_call_is_not_filled_to_be_found_out() -> None:
+    state, now_s = used(begin(0.0, 190_000, 250_000), 0.0, TRY_S - 1.0)
+    assert state.bps == int(ROOM_RATIO * 250_000)
+    assert used(state, now_s, 2 * TRY_S)[0].bps > ROOM_RATIO * 250_000, "it may have changed"
+
+
+def test_a_picture_that_does_not_fit_as_was_shown_before_the_call_is_not_tried_for_long() -> None:
+    state, now_s = used(begin(0.0, VOICE_BPS, 40_000), 0.0, NO_PICTURE_TRY_S - 1.0)
+    assert state.bps < PICTURE_BPS
+    assert used(state, now_s, NO_PICTURE_TRY_S + 10.0)[0].bps >= PICTURE_BPS
+
+
+def test_the_first_pictures_of_a_call_whose_link_is_known_are_no_sign_of_a_full_one() -> None:
+    state = begin(0.0, 72_000, 80_000)
+    for tick in range(1, 12):
+        state = step(state, tick * STEP_S, seen(0.4, 78_000.0))
+    assert state.bps == 72_000
+    for tick in range(12, 40):
+        state = step(state, tick * STEP_S, seen(0.4, 78_000.0))
+    assert state.bps < 72_000, "but a queue that stays is"
+
+
+def test_a_large_frame_proves_what_the_smaller_ones_beside_it_do_not() -> None:
+    frames = (30_000.0, 30_000.0, 60_000.0, 30_000.0)
+    state = before = begin(0.0, 62_000)
+    for tick in range(1, 40):
+        state = step(state, tick * STEP_S, seen(0.0, frames[tick % 4]))
+    assert state.bps > before.bps
+
+
+def test_where_the_link_was_nearly_full_what_comes_out_now_counts() -> None:
+    state = begin(0.0, 64_000, 80_000)
+    frames = (30_000.0, 30_000.0, 60_000.0, 30_000.0)
+    for tick in range(1, 200):
+        state = step(state, tick * STEP_S, seen(0.0, frames[tick % 4]))
+    assert state.bps < 1.1 * 64_000

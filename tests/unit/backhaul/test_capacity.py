@@ -126,3 +126,12 @@ def test_a_counter_that_begins_anew_is_no_rate() -> None:
     estimate = meter.estimate(5.0)
     assert estimate is not None
     assert estimate.value == pytest.approx(4_000_000, rel=0.02)
+
+
+def test_what_trains_have_shown_is_sure_and_outlives_their_queue() -> None:
+    metered = Metered()
+    metered.carry(60_000, 0.5, None)
+    metered.meter.learn(metered.now_s, 80_000.0)
+    assert metered.confidence > 0.9
+    assert metered.carry(20_000, 1.5, FULL_S) == 80_000.0
+    assert metered.carry(40_000, 5.0, FULL_S) == pytest.approx(40_000.0, rel=0.1)

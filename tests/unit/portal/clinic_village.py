@@ -66,6 +66,10 @@ class SignedClinic:
         del request, far
         return web.Response(text=f"socket of {self.read(token).role}")
 
+    async def check_link(self, request: web.Request, token: str) -> web.StreamResponse:
+        del request
+        return web.Response(text=f"link of {self.read(token).role}")
+
 
 @dataclass
 class CountedLink:

@@ -58,6 +58,10 @@ class FakeClinic:
         del far
         return web.Response(text=f"socket of {self.read(token).role}")
 
+    async def check_link(self, request: web.Request, token: str) -> web.StreamResponse:
+        del request
+        return web.Response(text=f"link of {self.read(token).role}")
+
 
 async def never(peer: tuple[str, int]) -> bool:
     del peer
