@@ -8,10 +8,10 @@
   const AHEAD_S = 0.12; // lips seen so much before they are heard are seen at once (ITU-R BT.1359-1: 0.125 s)
   const SAMPLES_A_S = 48000; // of Opus
   const WAITS_S_MAX = 4; // what browsers take
-  const LONG_S = 0.6; // nobody converses so; few links need it
+  const LONG_S = 0.35; // few links need it, and two who converse feel it
   const CALM_S = 3; // nothing was made up for so long: what is waited for does not come
-  const JITTER_S = 0.1;
-  const ANEW_MS = 20000; // a sound is begun anew so seldom
+  const JITTER_S = 0.05;
+  const ANEW_MS = 20000; // a sound is begun anew so seldom, and each time half as often
   const NAMES = { good: words.good, fair: words.fair, poor: words.poor, voice: words.soundOnly };
 
   let received = 0; // bytes of this connection
@@ -23,11 +23,13 @@
   let seconds = 0;
   let sounds = new Map(); // of each connection's part: what it had played a second ago
   let relaxedAt = 0;
+  let pause = ANEW_MS;
 
   function begin() {
     received = packets = seconds = 0;
     sounds = new Map();
     receivedAt = Date.now();
+    pause = ANEW_MS;
     counted = measured = null;
   }
 
@@ -119,7 +121,8 @@
 
   // What a cut has made wait stays late long after it, unless it is begun anew.
   function relax(sound, waits) {
-    if (waits < LONG_S || sounds.get(sound.mid).calm < CALM_S || Date.now() - relaxedAt < ANEW_MS) return;
+    if (waits < LONG_S || sounds.get(sound.mid).calm < CALM_S || Date.now() - relaxedAt < pause) return;
+    pause *= 2;
     relaxedAt = Date.now();
     Call.hearAnew(sound.mid).catch(() => {});
   }

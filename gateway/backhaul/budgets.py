@@ -32,6 +32,7 @@ NEVER_S = float("-inf")
 DRAINS_S_MIN = 0.1  # of a queue that is to go, …
 DRAINS_BITS = 48_000  # … or as long as two turns of a download take, which are two segments each:
 DRAINS_RATIO = 0.4  # for which calls leave more than half the link: at once, for each step less is one that people see
+BURST_RATIO, BURST_DRAINS_RATIO = 0.8, 0.65  # a link that carries what it did has not fallen: somebody has begun
 DRAINS_BPS_MIN = 120_000  # whatever waits: a picture that paused comes back later than the queue goes
 FRESH_S = 2.0  # an estimate so young bounds what calls that are alone find out
 PROVES_RATIO = 1.5  # a call may find out so much more than the link has carried so far, while no queue grows
@@ -177,7 +178,9 @@ class CallBudgets:
         drains_s = max(DRAINS_S_MIN, DRAINS_BITS / max(carries_bps, 1))
         if queueing_s is not None and queueing_s > drains_s:  # what waits is to go, too
             lately_bps = self._steering.measuring.lately_bps(way)
-            drains_bps = int(min(carries_bps, lately_bps or math.inf) * DRAINS_RATIO)
+            is_burst = (measuring.out_bps(way) or 0.0) >= BURST_RATIO * carries_bps
+            drains_ratio = BURST_DRAINS_RATIO if is_burst else DRAINS_RATIO
+            drains_bps = int(min(carries_bps, lately_bps or math.inf) * drains_ratio)
             carries_bps = max(drains_bps, min(carries_bps, DRAINS_BPS_MIN))
         in_use = {**self._open(), TrafficClass.REALTIME: calls}
         return divide(carries_bps, in_use, calls * wants_bps, policy)[TrafficClass.REALTIME] // calls

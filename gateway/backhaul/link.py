@@ -306,6 +306,10 @@ class Backhaul:
         estimates = (figures.down.capacity_bps, figures.up.capacity_bps)
         return all(each is not None and each.confidence >= SURE_CONFIDENCE for each in estimates)
 
+    def is_clear(self, direction: Direction) -> bool:
+        """Say whether calls have company, and it is known that no more waits than packets take turns for."""
+        return not self.steering.calls_alone() and self.steering.measuring.is_clear(direction)
+
     def wants_check(self) -> bool:
         """Say whether trains of packets would tell what nobody knows, and disturb nobody."""
         return self.steering.is_quiet() and not (self.is_known() or self.is_down)

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 from gateway.backhaul.flow import PACKET_BYTES
 from gateway.backhaul.sensing.capacity import CapacityMeter, LossMeter
-from gateway.backhaul.sensing.control import Controller, Heard, Limits, Pace
+from gateway.backhaul.sensing.control import TARGET_BITS_MIN, Controller, Heard, Limits, Pace
 from gateway.backhaul.sensing.crossed import Crossed
 from gateway.backhaul.sensing.delay import Queueing, RoundTrips
 from gateway.backhaul.sensing.figures import Estimate, LinkFigures, WayFigures
 from gateway.backhaul.sensing.origins import Origins
 from gateway.backhaul.sensing.samples import CounterSample, DelaySample, FlowSample, Sees, Way
+from gateway.backhaul.sharing.admission import SURE_CONFIDENCE
 from gateway.clock import Clock
 
 SILENCE_S = 0.06  # nothing for so long is a silence of the radio, …
@@ -29,10 +30,16 @@ WAITS_S_MAX = 0.1  # of the other direction's queue that a window makes up for
 HEARD_S_MAX = 1.0  # what was heard of a queue is true for so long
 STANDS_S = 0.3  # a queue of one picture's frame is gone by then, one that stands is not
 KEYFRAME_BITS = 48_000  # … nor that of a small picture that begins
-BEGINS_RATIO = 1.5  # beside a call others begin at so much more than the link has carried so far, …
+BEGINS_RATIO = 1.5  # beside a call others begin at so much more than the link has carried, where that is a guess, …
 BEGINS_BPS_MIN = 50_000  # … and at least so fast
 CALLS_TARGET_S = 0.1  # calls alone aim at no queue: at half of this one that stands is felt (bufferbloat.net)
 STANDS_S_MAX, STANDS_HEARD_MIN = 1.2, 2  # where it is seldom heard of: as long as it takes to hear of it twice
+
+
+def begins_bps(carries: Estimate, calls_bps: float) -> int:
+    """Return at what rate others begin beside calls that use so much."""
+    most_bps = carries.value * (1.0 if carries.confidence >= SURE_CONFIDENCE else BEGINS_RATIO)
+    return int(max(most_bps - calls_bps, BEGINS_BPS_MIN))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +55,9 @@ class Load:
 class _Direction:
     """One direction: its rate, its capacity, its queue."""
 
-    def __init__(self, controller: Controller) -> None:
+    def __init__(self, controller: Controller, *, is_sent: bool = False) -> None:
         self.controller = controller
-        self.meter = CapacityMeter()
+        self.meter = CapacityMeter(is_sent=is_sent)
         self.losses = LossMeter()
         self.queueing: tuple[float, float] | None = None  # when it was heard, how long it is
         self.one_way: tuple[float, float] | None = None  # the same, of one-way delays alone
@@ -73,12 +80,15 @@ class _Direction:
         while self._lately and self._lately[0][0] < now_s - STANDS_S_MAX:
             self._lately.popleft()
         if load.calls_alone:
-            self.meter.feed(now_s, carried_bytes, self.standing_s(now_s), CALLS_TARGET_S)
+            self.meter.feed(now_s, carried_bytes, self.standing_s(now_s), CALLS_TARGET_S, alone=True)
             carries = self.meter.estimate(now_s)
             if carries is not None:
-                self.controller.begin_below(max(carries.value * BEGINS_RATIO, BEGINS_BPS_MIN))
+                used_bps = self.controller.used_bps if carries.confidence >= SURE_CONFIDENCE else 0.0
+                self.controller.begin_below(begins_bps(carries, used_bps))
         else:
-            self.meter.feed(now_s, carried_bytes, self.queueing_s(now_s), self.controller.target_s)
+            carries = self.meter.estimate(now_s)
+            packets_s = TARGET_BITS_MIN / carries.value if carries is not None else 0.0
+            self.meter.feed(now_s, carried_bytes, self.queueing_s(now_s), max(self.controller.target_s, packets_s))
 
     def hear_one_way(self, now_s: float, heard: Sequence[Heard]) -> None:
         """Take queues that are this direction's alone, however few."""
@@ -129,7 +139,7 @@ class Measuring:
         self._ways = {
             Way.DOWN: _Direction(Controller()),
             # upwards packets are sent one by one: two of them need not wait together
-            Way.UP: _Direction(Controller(Limits(start_bps=START_UP_BPS, packets_s_max=0.0))),
+            Way.UP: _Direction(Controller(Limits(start_bps=START_UP_BPS, packets_s_max=0.0)), is_sent=True),
         }
         self._queueing = Queueing()
         self._origins = Origins()
@@ -159,6 +169,12 @@ class Measuring:
     def queueing_s(self, way: Way) -> float | None:
         """Return how long the queue of a direction is, if that was heard lately."""
         return self._ways[way].queueing_s(self._clock.now_s())
+
+    def is_clear(self, way: Way) -> bool:
+        """Say whether a queue was heard of lately that is none, or that of two packets."""
+        queueing_s, carries = self.queueing_s(way), self._ways[way].meter.estimate(self._clock.now_s())
+        packets_s = TARGET_BITS_MIN / carries.value if carries is not None else 0.0
+        return queueing_s is not None and queueing_s < max(CALLS_TARGET_S / 2, packets_s)
 
     def standing_s(self, way: Way) -> float | None:
         """Return the queue that one picture's frame did not make, if that was heard lately."""

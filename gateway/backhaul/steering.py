@@ -19,14 +19,13 @@ from itertools import islice
 import structlog
 
 from gateway.backhaul.flow import LEAST_BPS, PACKET_BYTES, WIRE_RATIO, Flow
-from gateway.backhaul.measuring import BEGINS_BPS_MIN, BEGINS_RATIO, Load, Measuring
+from gateway.backhaul.measuring import BEGINS_BPS_MIN, Load, Measuring, begins_bps
 from gateway.backhaul.sensing.figures import Estimate, LinkFigures, WayFigures
 from gateway.backhaul.sensing.flows import SMALL_BYTES, Flows
 from gateway.backhaul.sensing.samples import FULL_BYTES, CounterSample, FlowSample, Way
 from gateway.backhaul.shaping.pacer import Pacer
 from gateway.backhaul.shaping.turns import PATIENCE_PLANS, Turns
 from gateway.backhaul.shaping.window import SEGMENTS_MIN, window_for
-from gateway.backhaul.sharing.admission import SURE_CONFIDENCE
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.backhaul.sharing.company import Company
 from gateway.backhaul.sharing.policy import Policy
@@ -191,10 +190,7 @@ class Steering:
         rate_bps, carries = self.whole_bps(Way.DOWN), self.measuring.figures().down.capacity_bps
         if carries is None:
             return min(rate_bps, BEGINS_BPS_MIN)
-        if carries.confidence >= SURE_CONFIDENCE:
-            return rate_bps
-        left_bps = int(carries.value * BEGINS_RATIO - sum(flow.down_rate_bps for flow in calls))
-        return min(rate_bps, max(left_bps, BEGINS_BPS_MIN))
+        return min(rate_bps, begins_bps(carries, sum(flow.down_rate_bps for flow in calls)))
 
     async def take_down(self, number: int, size_bytes: int) -> None:
         """Return when a flow may read on, after a piece of this size."""

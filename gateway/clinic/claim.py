@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 
 from gateway.backhaul.link import Backhaul, Share
+from gateway.backhaul.sensing.samples import Way
 from gateway.backhaul.sharing.admission import VOICE_NEEDS_BPS
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.backhaul.sharing.shares import Capacity
@@ -42,6 +43,8 @@ class Claim:
             self._video_bps_max,
             slack_up_bps=int(carries.up_bps * SLACK_RATIO) // calls,
             slack_down_bps=int(carries.down_bps * SLACK_RATIO) // calls,
+            is_clear_up=self._backhaul.is_clear(Way.UP),
+            is_clear_down=self._backhaul.is_clear(Way.DOWN),
         )
 
     def check_begins(self, parted_s: float) -> None:

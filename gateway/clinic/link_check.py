@@ -76,11 +76,13 @@ class LinkCheck:
     async def _look(self, page: web.WebSocketResponse, transport: asyncio.Transport | None) -> None:
         if transport is None:
             raise ConnectionError
-        with self._backhaul.share(TrafficClass.INTERACTIVE) as share:
-            exchange = _Exchange(page, transport, self._clock, share.moved)
+        exchange = _Exchange(page, transport, self._clock)
+        try:
             for way, train in ((Way.DOWN, exchange.come), (Way.UP, exchange.go)):
-                carries_bps = await self._carries_bps(train)
-                self._backhaul.checked(way, carries_bps)
+                self._backhaul.checked(way, await self._carries_bps(train))
+        finally:
+            with self._backhaul.share(TrafficClass.INTERACTIVE) as share:  # only now: it is no company for the call
+                share.moved(down_bytes=exchange.came_bytes, up_bytes=exchange.went_bytes)
 
     async def _carries_bps(self, train: Train) -> int:
         trains = Trains()
@@ -92,13 +94,11 @@ class LinkCheck:
 class _Exchange:
     """Trains to and from one page, timed here."""
 
-    def __init__(
-        self, page: web.WebSocketResponse, transport: asyncio.WriteTransport, clock: Clock, moved: Callable[..., None]
-    ) -> None:
+    def __init__(self, page: web.WebSocketResponse, transport: asyncio.WriteTransport, clock: Clock) -> None:
         self._page = page
         self._transport = transport
         self._clock = clock
-        self._moved = moved
+        self.came_bytes = self.went_bytes = 0
 
     async def come(self, size_bytes: int) -> tuple[int, float]:
         """Return what came of a train after its first piece, and within how many seconds.
@@ -111,7 +111,7 @@ class _Exchange:
             message = await self._page.receive()
             if message.type is not WSMsgType.BINARY or len(message.data) != min(PIECE_BYTES, left_bytes):
                 raise BadRequest
-            self._moved(down_bytes=len(message.data))
+            self.came_bytes += len(message.data)
             if first_s is None:
                 first_s = self._clock.now_s()
             else:
@@ -126,7 +126,7 @@ class _Exchange:
         begun_s, train = self._clock.now_s(), os.urandom(size_bytes)
         for at in range(0, size_bytes, PIECE_BYTES):
             await self._page.send_bytes(train[at : at + PIECE_BYTES])
-        self._moved(up_bytes=size_bytes)
+        self.went_bytes += size_bytes
         sock = self._transport.get_extra_info("socket")
         while self._transport.get_write_buffer_size() or unacknowledged_bytes(sock):  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(LOOK_S)

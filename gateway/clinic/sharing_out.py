@@ -22,6 +22,8 @@ from gateway.clinic.allocation import (
 from gateway.clinic.invitation import ROLES, Role
 from gateway.clinic.pictures import Look, Pair, Pictures, Room, Standing, divide, slots_of
 
+CLEAR_RATIO = 1.5  # of what a browser makes of packets that others' came between, where no queue is seen
+
 
 @dataclass(frozen=True, slots=True)
 class Budgets:
@@ -33,6 +35,16 @@ class Budgets:
     slack_up_bps: int = 0
     """What a direction carries beside no picture at all: a budget is rounded down to what is seen of it."""
     slack_down_bps: int = 0
+    is_clear_up: bool = False
+    """Whether others' packets go that way, and nothing waits for longer than those take."""
+    is_clear_down: bool = False
+
+    def believed_bps(self, person: "Person") -> int | None:
+        """Return what the way to somebody carries, as far as their browser is believed."""
+        is_clear = self.is_clear_up if person.far else self.is_clear_down
+        if person.receives_bps is None or not is_clear:
+            return person.receives_bps
+        return int(person.receives_bps * CLEAR_RATIO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +120,7 @@ def share_out(people: Sequence[Person], budgets: Budgets, focus: Role | None, be
             left_for_pictures_bps(budgets.down_bps, load.down, load.legs),
             frozenset(each.role for each in people if each.far),
             budgets.video_bps_max,
-            {each.role: each.receives_bps for each in people if each.receives_bps is not None},
+            {each.role: bps for each in people if (bps := budgets.believed_bps(each)) is not None},
             left_for_pictures_bps(budgets.slack_up_bps, load.up, load.legs),
             left_for_pictures_bps(budgets.slack_down_bps, load.down, load.legs),
         ),

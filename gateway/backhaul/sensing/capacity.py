@@ -24,16 +24,21 @@ FADES_S = 600.0  # to a third of the confidence: a mobile link has changed by th
 class CapacityMeter:
     """What one direction carries."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_sent: bool = False) -> None:
+        """Make it; `is_sent`: what is counted has been sent, and may wait yet: a burst is no proof."""
+        self._is_sent = is_sent
         self._carried: deque[tuple[float, int]] = deque()
+        self._queued: deque[tuple[float, float]] = deque()  # how long the queue was, within `LATELY_S`
         self._bps: float | None = None
         self._full_s = 0.0  # for how long it was seen full, up to `SURE_AFTER_S`
         self._learned_s = float("-inf")
         self._holds_until_s = float("-inf")
         self.out_bps: float | None = None  # over `OVER_S`, at the last look
 
-    def feed(self, now_s: float, carried_bytes: int, queueing_s: float | None, target_s: float) -> None:
-        """Take all that was carried since the start, and how long the queue is."""
+    def feed(
+        self, now_s: float, carried_bytes: int, queueing_s: float | None, target_s: float, *, alone: bool = False
+    ) -> None:
+        """Take all that was carried since the start, and how long the queue is; `alone`: calls are."""
         carried = self._carried
         if carried and not (now_s - carried[-1][0] <= GAP_S_MAX and carried_bytes >= carried[-1][1]):
             carried.clear()
@@ -48,14 +53,20 @@ class CapacityMeter:
         passed_s = now_s - carried[-2][0]
         if carried[-1][1] - carried[0][1] < CAME_BYTES_MIN:
             return  # a radio that is silent carries nothing now, and as much as before when it is back
+        shrinks = self._shrinks(now_s, queueing_s)
         if now_s < self._holds_until_s:
             return
         if queueing_s is not None and queueing_s >= FULL_RATIO * target_s:
+            if self._is_sent and shrinks and self._bps is not None and out_bps < self._bps:
+                return  # less is sent than comes out
             self._follow(out_bps, passed_s)
             self._full_s = min(self._full_s + passed_s, SURE_AFTER_S)
             self._learned_s = now_s
         elif self._bps is None or out_bps > self._bps:
-            self._bps = out_bps
+            if self._is_sent and not alone and self._full_s and self._bps is not None:
+                self._follow(out_bps, passed_s)  # what others send waits longer than a call's frames
+            else:
+                self._bps = out_bps
             self._learned_s = now_s
 
     def learn(self, now_s: float, carries_bps: float) -> None:
@@ -71,6 +82,14 @@ class CapacityMeter:
         if since is None or carried[-1][1] - since[1] < CAME_BYTES_MIN:
             return None
         return (carried[-1][1] - since[1]) * 8 / (carried[-1][0] - since[0])
+
+    def _shrinks(self, now_s: float, queueing_s: float | None) -> bool:
+        """Return whether the queue is no longer than it was; one that is not heard of anew does not grow."""
+        queued = self._queued
+        queued.append((now_s, queueing_s or 0.0))
+        while queued[0][0] < now_s - LATELY_S:
+            queued.popleft()
+        return queued[-1][1] <= queued[0][1]
 
     def _follow(self, out_bps: float, passed_s: float) -> None:
         if self._bps is None:

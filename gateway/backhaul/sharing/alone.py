@@ -38,6 +38,7 @@ STILL_BPS = 2_000  # reports and the like
 USED_RATIO = 0.8  # of its budget a call must use, or nothing is proven
 BEYOND_RATIO, FIRST_BEYOND_RATIO = 1.15, 1.25  # of what came out a call may try
 TRY_S, TRY_S_MAX = 10.0, 300.0  # after so long more than it last carried is tried
+KNOWN_TRY_S = 30.0  # where it was shown before the call what it carries
 NO_PICTURE_TRY_S = 120.0  # where it was shown before the call that the smallest picture does not fit
 FAILED_RATIO, SMALLEST_FAILED_RATIO = 2, 6
 GOES_ON_BPS = 57_000  # less pauses a picture that is seen
@@ -66,7 +67,7 @@ def begin(now_s: float, bps: int, carries_bps: int | None = None) -> Alone:
     """Return the state in which calls may take `bps` of a link of which nothing is known, or what it carries."""
     if carries_bps is None:
         return Alone(bps, now_s, now_s)
-    try_s = TRY_S if DRAINING_RATIO * carries_bps >= PICTURE_BPS else NO_PICTURE_TRY_S
+    try_s = KNOWN_TRY_S if DRAINING_RATIO * carries_bps >= PICTURE_BPS else NO_PICTURE_TRY_S
     known = Alone(bps, now_s, now_s, is_first=False, good_bps=bps, follows_until_s=now_s + BEGINS_S)
     return replace(known, carries_bps=carries_bps, full_s=now_s, try_s=try_s)
 

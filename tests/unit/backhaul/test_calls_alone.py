@@ -14,6 +14,7 @@ from gateway.backhaul.sharing.alone import (
     FIRST_STEP_RATIO,
     FOLLOWS_S,
     GOES_ON_BPS,
+    KNOWN_TRY_S,
     NO_PICTURE_TRY_S,
     PROOF_S,
     ROOM_RATIO,
@@ -309,9 +310,9 @@ def jumps_a_minute(shown: list[int]) -> int:
 
 
 def test_a_link_that_is_known_before_the_call_is_not_filled_to_be_found_out() -> None:
-    state, now_s = used(begin(0.0, 190_000, 250_000), 0.0, TRY_S - 1.0)
+    state, now_s = used(begin(0.0, 190_000, 250_000), 0.0, KNOWN_TRY_S - 1.0)
     assert state.bps == int(ROOM_RATIO * 250_000)
-    assert used(state, now_s, 2 * TRY_S)[0].bps > ROOM_RATIO * 250_000, "it may have changed"
+    assert used(state, now_s, 2 * KNOWN_TRY_S)[0].bps > ROOM_RATIO * 250_000, "it may have changed"
 
 
 def test_a_picture_that_does_not_fit_as_was_shown_before_the_call_is_not_tried_for_long() -> None:

@@ -16,8 +16,8 @@ Story = list[tuple[int, float | None]]
 class Metered:
     """A meter, fed at each tick."""
 
-    def __init__(self) -> None:
-        self.meter = CapacityMeter()
+    def __init__(self, *, is_sent: bool = False) -> None:
+        self.meter = CapacityMeter(is_sent=is_sent)
         self.now_s = 50.0
         self.carried_bytes = 0
 
@@ -135,3 +135,31 @@ def test_what_trains_have_shown_is_sure_and_outlives_their_queue() -> None:
     assert metered.confidence > 0.9
     assert metered.carry(20_000, 1.5, FULL_S) == 80_000.0
     assert metered.carry(40_000, 5.0, FULL_S) == pytest.approx(40_000.0, rel=0.1)
+
+
+def test_what_is_sent_while_its_queue_drains_is_less_than_what_comes_out() -> None:
+    metered = Metered(is_sent=True)
+    metered.meter.learn(metered.now_s, 80_000.0)
+    metered.carry(80_000, 2.5, EMPTY_S)
+    for _ in range(20):  # a frame, heard of late and seldom, and then hardly anything
+        metered.carry(160_000, 0.1, EMPTY_S)
+        assert metered.carry(40_000, 1.0, 0.3) > 65_000
+
+
+def test_what_is_sent_into_a_queue_that_grows_tells_of_a_link_that_fell() -> None:
+    metered = Metered(is_sent=True)
+    metered.meter.learn(metered.now_s, 800_000.0)
+    metered.carry(800_000, 2.5, EMPTY_S)
+    found = 800_000.0
+    for tick in range(40):
+        found = metered.carry(80_000, 0.1, 0.05 * tick)
+    assert found == pytest.approx(80_000, rel=0.1)
+
+
+def test_a_burst_that_was_sent_beside_others_proves_little_once_the_link_was_full() -> None:
+    for is_sent in (True, False):
+        metered = Metered(is_sent=is_sent)
+        metered.meter.learn(metered.now_s, 250_000.0)
+        metered.carry(200_000, 2.5, EMPTY_S)
+        burst = metered.carry(350_000, 0.6, EMPTY_S)
+        assert (burst < 300_000) is is_sent

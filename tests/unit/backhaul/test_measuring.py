@@ -139,3 +139,22 @@ def test_beside_a_call_others_begin_at_little_more_than_the_link_has_carried() -
     assert call.measuring.pace(Way.DOWN).rate_bps == pytest.approx(90_000 * BEGINS_RATIO, rel=0.1)
     call.passes(5.0, (0.0,), bps=10_000)
     assert call.measuring.pace(Way.DOWN).rate_bps == pytest.approx(90_000 * BEGINS_RATIO, rel=0.1), "as it has once"
+
+
+def test_beside_a_call_on_a_link_that_is_known_others_begin_at_what_it_leaves() -> None:
+    call = Call()
+    call.passes(2.0, (0.0,), bps=170_000)
+    call.measuring.learn(Way.DOWN, 250_000.0)
+    call.passes(1.0, (0.0,), bps=170_000)
+    assert call.measuring.pace(Way.DOWN).rate_bps == pytest.approx(80_000, rel=0.1)
+
+
+@pytest.mark.parametrize(("queueing_s", "clear"), [(0.0, True), (0.04, True), (0.08, True), (0.2, False)])
+def test_a_queue_of_two_packets_is_none(queueing_s: float, clear: bool) -> None:
+    call = Call(alone=False)
+    call.measuring.learn(Way.DOWN, 250_000.0)
+    call.told(BASE_S)
+    call.passes(TICK_S)
+    assert not Call().measuring.is_clear(Way.DOWN), "nothing was heard"
+    call.passes(1.0, (queueing_s,))
+    assert call.measuring.is_clear(Way.DOWN) is clear

@@ -1,5 +1,8 @@
 """What a side may send never exceeds the budget, does not fall as it grows, and always holds the voice."""
 
+from dataclasses import replace
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +17,7 @@ from gateway.clinic.allocation import (
     left_for_pictures_bps,
     on_the_wire_bps,
 )
-from gateway.clinic.sharing_out import Budgets, Given, Outcome, Person, begin_with, share_out
+from gateway.clinic.sharing_out import CLEAR_RATIO, Budgets, Given, Outcome, Person, begin_with, share_out
 
 MAX_BPS = 700_000
 WIDE_BPS = 20_000_000
@@ -114,3 +117,13 @@ def test_lost_packets_double_a_voice_where_there_is_room_and_only_then() -> None
     assert not of(140_000, 0.2), "the picture would have to go"
     assert left_for_pictures_bps(500_000, [doubled(FULL, 500_000, 1, 1, lost_ratio=0.03, was_red=False)]) > 60_000
     assert doubled(FULL, 500_000, 1, 1, lost_ratio=0.03, was_red=False).wire_bps > FULL.wire_bps + 24_000
+
+
+@pytest.mark.parametrize("far", [True, False])
+def test_beside_others_a_browser_s_guess_is_not_the_last_word_while_nothing_waits(far: bool) -> None:
+    person = Person("doctor" if far else "nurse", far, 3, receives_bps=100_000)
+    plain = Budgets(500_000, 500_000, 700_000)
+    assert plain.believed_bps(person) == 100_000
+    assert replace(plain, is_clear_up=far, is_clear_down=not far).believed_bps(person) == int(CLEAR_RATIO * 100_000)
+    assert replace(plain, is_clear_up=not far, is_clear_down=far).believed_bps(person) == 100_000
+    assert replace(plain, is_clear_up=True).believed_bps(replace(person, receives_bps=None)) is None
