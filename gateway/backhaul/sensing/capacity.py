@@ -57,8 +57,10 @@ class CapacityMeter:
         if now_s < self._holds_until_s:
             return
         if queueing_s is not None and queueing_s >= FULL_RATIO * target_s:
-            if self._is_sent and shrinks and self._bps is not None and out_bps < self._bps:
-                return  # less is sent than comes out
+            sent_bytes, over_s = self._lately()
+            falls = self._bps is not None and out_bps < self._bps
+            if self._is_sent and falls and (shrinks or sent_bytes * 8 > (self._bps or 0.0) * over_s):
+                return  # less is sent than comes out, or a burst just was
             self._follow(out_bps, passed_s)
             self._full_s = min(self._full_s + passed_s, SURE_AFTER_S)
             self._learned_s = now_s
@@ -77,11 +79,16 @@ class CapacityMeter:
 
     def lately_bps(self) -> float | None:
         """Return what came out of late: with a long queue, what the link carries now; `None` where it was silent."""
+        came_bytes, over_s = self._lately()
+        return came_bytes * 8 / over_s if came_bytes >= CAME_BYTES_MIN else None
+
+    def _lately(self) -> tuple[int, float]:
+        """Return what was carried of late, and within how many seconds."""
         carried = self._carried
-        since = next((each for each in carried if each[0] >= carried[-1][0] - LATELY_S), None)
-        if since is None or carried[-1][1] - since[1] < CAME_BYTES_MIN:
-            return None
-        return (carried[-1][1] - since[1]) * 8 / (carried[-1][0] - since[0])
+        if not carried:
+            return 0, LATELY_S
+        since = next(each for each in carried if each[0] >= carried[-1][0] - LATELY_S)
+        return carried[-1][1] - since[1], carried[-1][0] - since[0]
 
     def _shrinks(self, now_s: float, queueing_s: float | None) -> bool:
         """Return whether the queue is no longer than it was; one that is not heard of anew does not grow."""
