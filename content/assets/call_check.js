@@ -4,21 +4,25 @@
 "use strict";
 (() => {
   const PIECE_BYTES = 1400;
+  const LOADED_MS = 4000; // pictures of a record may take longer
   const LATEST_MS = 6000; // the call begins with a guess then
   const FRESH_MS = 300000;
 
   let looking = null;
   let lookedAt = 0; // 0: never
 
+  const after = (ms) => new Promise((done) => setTimeout(done, ms));
   const loaded = new Promise((done) => window.addEventListener("load", done)); // nothing else comes meanwhile
+  const begun = Promise.race([loaded, after(LOADED_MS)]);
 
-  Call.looked = () => (Date.now() - lookedAt < FRESH_MS ? Promise.resolve() : look());
+  // Whoever joins waits for it, but never long.
+  Call.looked = () => (Date.now() - lookedAt < FRESH_MS ? Promise.resolve() : Promise.race([look(), after(LATEST_MS)]));
 
   function look() {
     if (looking) return looking;
     Call.outlook = Call.words.looking;
     Call.show();
-    looking = loaded.then(() => new Promise(exchange)).then(() => {
+    looking = begun.then(() => new Promise(exchange)).then(() => {
       looking = null;
       if (Call.outlook === Call.words.looking) Call.outlook = "";
       Call.show();

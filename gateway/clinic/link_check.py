@@ -10,10 +10,13 @@ its kernel's: a page that starts its camera meanwhile answers when it can, what 
 
 import asyncio
 import os
+import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from aiohttp import WSMsgType, web
 
+from gateway.backhaul.flow import NEAR_S
 from gateway.backhaul.link import Backhaul
 from gateway.backhaul.sensing.flows import least_rtt_s, unacknowledged_bytes
 from gateway.backhaul.sensing.samples import Way
@@ -64,9 +67,9 @@ class LinkCheck:
                 self._is_looking = False
         language, admission = negotiate(request.headers.get("Accept-Language", "")), self._backhaul.admission()
         said = " ".join(translate(language, each) for each in (admission.reason, admission.next_step))
-        if not page.closed:
+        with suppress(ConnectionError):
             await page.send_json({"type": "outlook", "message": said})
-            await page.close()
+        await page.close()
         return page
 
     def _may_look(self) -> bool:
@@ -76,6 +79,8 @@ class LinkCheck:
     async def _look(self, page: web.WebSocketResponse, transport: asyncio.Transport | None) -> None:
         if transport is None:
             raise ConnectionError
+        if least_rtt_s(transport.get_extra_info("socket")) < NEAR_S:
+            return  # somebody tries the door in the village
         exchange = _Exchange(page, transport, self._clock)
         try:
             for way, train in ((Way.DOWN, exchange.come), (Way.UP, exchange.go)):
@@ -128,6 +133,11 @@ class _Exchange:
             await self._page.send_bytes(train[at : at + PIECE_BYTES])
         self.went_bytes += size_bytes
         sock = self._transport.get_extra_info("socket")
-        while self._transport.get_write_buffer_size() or unacknowledged_bytes(sock):  # noqa: ASYNC110 - no event tells
+        while self._is_under_way(sock):  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(LOOK_S)
         return size_bytes, max(self._clock.now_s() - begun_s - least_rtt_s(sock), 0.0)
+
+    def _is_under_way(self, sock: socket.socket) -> bool:
+        if self._transport.is_closing():
+            raise ConnectionResetError
+        return bool(self._transport.get_write_buffer_size() or unacknowledged_bytes(sock))

@@ -18,6 +18,7 @@ from playwright.async_api import Browser, Page, expect
 from gateway.backhaul.sensing.samples import DelaySample, Sees, Way
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.backhaul.sharing.shares import Capacity
+from gateway.clinic import link_check
 from gateway.clinic.room import ClinicLimits, ClinicRoom
 from gateway.clinic.turn import ice_servers
 from gateway.resources import content
@@ -302,7 +303,10 @@ async def test_who_waits_reads_what_the_link_would_carry(browser: Browser, clini
     await expect(outlook).to_have_text("")
 
 
-async def test_a_page_beyond_the_link_finds_out_what_it_carries_before_the_call(browser: Browser, script: str) -> None:
+async def test_a_page_beyond_the_link_finds_out_what_it_carries_before_the_call(
+    browser: Browser, script: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_check, "NEAR_S", 0.0)  # no link is emulated
     limits = ClinicLimits(link_s=600, video_bps_max=700_000, calls_max=2)
     async with serving(limits, capacity=None, measured=True, pages=partial(pages, script)) as clinic:
         page = await (await browser.new_context(locale="en-GB")).new_page()

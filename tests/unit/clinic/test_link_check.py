@@ -17,7 +17,8 @@ LIMITS = ClinicLimits(link_s=600, video_bps_max=700_000, calls_max=2)
 
 
 @pytest.fixture
-async def clinic() -> AsyncIterator[Clinic]:
+async def clinic(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Clinic]:
+    monkeypatch.setattr(link_check, "NEAR_S", 0.0)  # no link is emulated
     async with serving(LIMITS, capacity=None, measured=True) as made:
         yield made
 
@@ -89,6 +90,16 @@ async def test_a_call_under_way_is_not_disturbed(clinic: Clinic) -> None:
     assert (await looked(clinic)).sent_bytes > 0
 
 
+async def test_who_tries_the_door_in_the_village_tells_nothing_of_the_link(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_check, "NEAR_S", 60.0)
+    page = await looked(clinic)
+    assert (page.sent_bytes, page.taken_bytes) == (0, 0)
+    assert page.outlook
+    assert not clinic.backhaul.is_known()
+
+
 async def test_another_site_may_not_look(clinic: Clinic) -> None:
     with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
         await dialled(clinic, "https://evil.example.org")
@@ -130,3 +141,24 @@ async def test_a_page_that_is_loaded_over_and_over_does_not_fill_the_link(clinic
             await socket.send_str("no")
             await socket.receive_json()
     assert (await looked(clinic)).sent_bytes == 0
+
+
+async def test_a_page_that_goes_while_it_is_sent_something_ends_nothing(clinic: Clinic) -> None:
+    async with await dialled(clinic) as socket:
+        while (message := await socket.receive()).type is aiohttp.WSMsgType.TEXT:
+            for left in range(message.json()["bytes"], 0, -PIECE_BYTES):
+                await socket.send_bytes(os.urandom(min(PIECE_BYTES, left)))
+        assert message.type is aiohttp.WSMsgType.BINARY
+        response = socket._response
+        assert response.connection is not None
+        assert response.connection.transport is not None
+        response.connection.transport.abort()
+    await clinic_forgets(clinic)
+    assert (await looked(clinic)).sent_bytes > 0
+
+
+async def clinic_forgets(clinic: Clinic) -> None:
+    """Wait until nobody looks any more."""
+    async with asyncio.timeout(5):
+        while clinic.room._check._is_looking:
+            await asyncio.sleep(0.01)
