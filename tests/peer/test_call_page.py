@@ -82,7 +82,7 @@ async def test_a_paused_picture_shows_a_still_its_age_and_the_reason_and_ours_is
         await box.say("still", who="nurse", image=image)
         await expect(nurse.locator("img")).to_be_visible()
         assert await nurse.locator("img").evaluate("(each) => each.naturalWidth") > 0
-        await expect(nurse).to_contain_text("This picture is 0:01 old.")
+        await expect(nurse).to_contain_text(re.compile(r"This picture is 0:0[1-9] old\."))
         await expect(page.locator(shown("quality"))).to_contain_text("The village's link carries the voice alone.")
         assert not (await page.evaluate(PICTURE_SENT))["active"]
         await box.tell_state()
