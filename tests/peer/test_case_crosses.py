@@ -241,7 +241,7 @@ async def test_a_case_made_without_a_link_arrives_whole_and_leaves_nothing_in_th
 
         village.kill()  # nothing was sent yet
         await village.start()
-        assert "Waits for the link" in await shown(browser, path, f"{MARK}5")
+        await shown(browser, path, f"{MARK}5", "Waits for the link")
         await village.cable.mend()
         async with asyncio.timeout(DEADLINE_S):
             while not village.far.binaries:
