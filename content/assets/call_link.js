@@ -11,7 +11,7 @@
   const FRESH_MS = 7000; // the box speaks every 5 s
   const SILENCE_MS = 15000;
   // seconds without a byte of the box, which sends two reports a second whatever anybody says
-  const DOUBT_S = 1.4;
+  const DOUBT_S = 1.2;
   const STILL_MAX = 3;
   const GATHER_MS = 1000;
   const RELAYED_MS = 3000; // a relay is asked over the network

@@ -21,7 +21,7 @@ from gateway.clinic.signalling import Socket
 CONNECT_S = 20.0  # an answer that led to no connection by then is given up
 HEARD_S = 6.0  # browsers send something each 2.5 s even when muted (RFC 7675 §5.1)
 LOST_S = 20.0  # with the page still there: media that mends itself has done so by then (2026-11)
-CAME_BACK_S = 1.5  # … and of a page that is back by another socket, within so long: else its link has moved
+CAME_BACK_S = 1.0  # … and of a page that is back by another socket, within so long: else its link has moved
 FRESH_S = 7.0  # a page answers a ping each 5 s
 LINGER_S = 45.0  # media and socket both gone: the place is free
 LEAD_S = 0.5  # whoever comes back is heard for so long before they are seen
