@@ -14,6 +14,7 @@ from gateway.backhaul.sensing.samples import Way
 from gateway.backhaul.sharing.admission import SURE_CONFIDENCE
 from gateway.backhaul.sharing.alone import Alone, Seen
 from gateway.backhaul.sharing.alone import begin as begin_alone
+from gateway.backhaul.sharing.alone import begun as begun_alone
 from gateway.backhaul.sharing.alone import resume as resume_alone
 from gateway.backhaul.sharing.alone import step as step_alone
 from gateway.backhaul.sharing.calls import PICTURE_BPS, VOICE_BPS, CallBudget, begin, step
@@ -57,6 +58,7 @@ class CallBudgets:
         self._kept: dict[Way, CallBudget] = {}
         self._alone: dict[Way, Alone] = {}  # of all calls together, while nothing else moves
         self._found: dict[Way, Alone] = {}  # the same, when they last were
+        self._were_open = False
         self._asked = asyncio.Event()
         self._asked_s = NEVER_S
 
@@ -99,13 +101,17 @@ class CallBudgets:
                 self._found |= self._alone
                 self._alone.clear()
                 self._asked.clear()
+                self._were_open = False
             else:
-                self._step(max(calls, 1))
+                self._step(calls)
             if self._each() != before:
                 self._on_change()
             await asyncio.sleep(BUDGET_EVERY_S)
 
-    def _step(self, calls: int) -> None:
+    def _step(self, open_calls: int) -> None:
+        begins = open_calls > 0 and not self._were_open
+        self._were_open = open_calls > 0
+        calls = max(open_calls, 1)  # or the next one
         now_s, alone = self._clock.now_s(), self._steering.calls_alone()
         for way in Way:
             before_bps = self._bps(way, calls)
@@ -113,6 +119,8 @@ class CallBudgets:
                 self._kept.pop(way, None)
                 if way not in self._alone:
                     self._alone[way] = self._begin_alone(way, now_s, max(before_bps * calls, self._again_bps(way)))
+                if begins:
+                    self._alone[way] = begun_alone(self._alone[way], now_s)
                 self._alone[way] = step_alone(self._alone[way], now_s, self._seen(way, calls))
                 continue
             if way in self._alone:
@@ -138,15 +146,16 @@ class CallBudgets:
         most_bps = calls * min(self._call_wants_bps, policy.call_bps_max)
         figures = self._steering.figures()
         estimate = (figures.down if way is Way.DOWN else figures.up).capacity_bps
-        known = estimate is not None and estimate.confidence >= SURE_CONFIDENCE and estimate.age_s < FRESH_S
-        if estimate is not None and known:
+        carries_bps = None
+        if estimate is not None and estimate.confidence >= SURE_CONFIDENCE and estimate.age_s < FRESH_S:
+            carries_bps = int(estimate.value)
             in_use = {TrafficClass.REALTIME: calls}
-            most_bps = divide(int(estimate.value), in_use, most_bps, policy)[TrafficClass.REALTIME]
+            most_bps = divide(carries_bps, in_use, most_bps, policy)[TrafficClass.REALTIME]
         return Seen(
             measuring.standing_s(way),
             measuring.out_bps(way),
             most_bps,
-            is_known=known,
+            carries_bps=carries_bps,
             is_sent=way is Way.UP,
             calls=calls,
             voices_bps=self._voices_bps(way),

@@ -32,7 +32,8 @@ STANDS_S = 0.3  # a queue of one picture's frame is gone by then, one that stand
 KEYFRAME_BITS = 48_000  # … nor that of a small picture that begins
 BEGINS_RATIO = 1.5  # beside a call others begin at so much more than the link has carried, where that is a guess, …
 BEGINS_BPS_MIN = 50_000  # … and at least so fast
-CALLS_TARGET_S = 0.1  # calls alone aim at no queue: at half of this one that stands is felt (bufferbloat.net)
+CALLS_TARGET_S = 0.1  # calls alone aim at no queue: at half of this one that stands is felt (bufferbloat.net), …
+FRAMES_BITS = 12_000  # … or of two small pictures' frames
 STANDS_S_MAX, STANDS_HEARD_MIN = 1.2, 2  # where it is seldom heard of: as long as it takes to hear of it twice
 
 
@@ -80,7 +81,9 @@ class _Direction:
         while self._lately and self._lately[0][0] < now_s - STANDS_S_MAX:
             self._lately.popleft()
         if load.calls_alone:
-            self.meter.feed(now_s, carried_bytes, self.standing_s(now_s), CALLS_TARGET_S, alone=True)
+            carries = self.meter.estimate(now_s)
+            target_s = max(CALLS_TARGET_S, FRAMES_BITS / carries.value if carries is not None else 0.0)
+            self.meter.feed(now_s, carried_bytes, self.standing_s(now_s), target_s, alone=True)
             carries = self.meter.estimate(now_s)
             if carries is not None:
                 used_bps = self.controller.used_bps if carries.confidence >= SURE_CONFIDENCE else 0.0

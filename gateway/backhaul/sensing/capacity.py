@@ -6,6 +6,7 @@ carries at least what it carried. A figure falls quickly and rises slowly, and i
 
 from collections import deque
 
+from gateway.backhaul.flow import PACKET_BYTES
 from gateway.backhaul.sensing.figures import Estimate
 
 OVER_S = 0.6  # what comes out is measured over this: ten frames of a call, several turns of a radio
@@ -14,6 +15,7 @@ LATELY_S = 0.25  # what comes out now: in a fall that is what counts
 CAME_BYTES_MIN = 3_000  # two packets
 FULL_RATIO = 0.5  # of the target queue: with so much of it the link is full
 FALL_S, RISE_S = 0.5, 2.0  # within which the figure follows
+DRAINS_BITS = 120_000  # at what the link carries: until a small picture beside what goes on is out of the queue
 SURE_AFTER_S = 3.0  # of a full link
 TRAINS_HOLD_S = 2.0  # the queue of trains of packets is heard of for so long when nothing of them comes any more
 HALF_LIFE_S = 15.0  # of what was counted of losses
@@ -30,6 +32,7 @@ class CapacityMeter:
         self._carried: deque[tuple[float, int]] = deque()
         self._queued: deque[tuple[float, float]] = deque()  # how long the queue was, within `LATELY_S`
         self._bps: float | None = None
+        self._falls_s = 0.0  # for how long less was carried by a full link
         self._full_s = 0.0  # for how long it was seen full, up to `SURE_AFTER_S`
         self._learned_s = float("-inf")
         self._holds_until_s = float("-inf")
@@ -56,15 +59,19 @@ class CapacityMeter:
         shrinks = self._shrinks(now_s, queueing_s)
         if now_s < self._holds_until_s:
             return
-        if queueing_s is not None and queueing_s >= FULL_RATIO * target_s:
-            sent_bytes, over_s = self._lately()
-            falls = self._bps is not None and out_bps < self._bps
-            if self._is_sent and falls and (shrinks or sent_bytes * 8 > (self._bps or 0.0) * over_s):
-                return  # less is sent than comes out, or a burst just was
+        is_full = queueing_s is not None and queueing_s >= FULL_RATIO * target_s
+        falls = is_full and self._bps is not None and out_bps < self._bps
+        self._falls_s = self._falls_s + passed_s if falls else 0.0
+        if is_full:
+            if self._is_sent and falls and (shrinks or self._drains()):
+                return
             self._follow(out_bps, passed_s)
             self._full_s = min(self._full_s + passed_s, SURE_AFTER_S)
             self._learned_s = now_s
-        elif self._bps is None or out_bps > self._bps:
+            return
+        if self._full_s:  # what came just before may have been carried before: a figure that was learned is surer
+            out_bps -= PACKET_BYTES * 8 / over_s
+        if self._bps is None or out_bps > self._bps:
             if self._is_sent and not alone and self._full_s and self._bps is not None:
                 self._follow(out_bps, passed_s)  # what others send waits longer than a call's frames
             else:
@@ -97,6 +104,12 @@ class CapacityMeter:
         while queued[0][0] < now_s - LATELY_S:
             queued.popleft()
         return queued[-1][1] <= queued[0][1]
+
+    def _drains(self) -> bool:
+        """Return whether less may be sent than comes out: after a burst, for as long as a picture waits there."""
+        bps = self._bps or 0.0
+        sent_bytes, over_s = self._lately()
+        return sent_bytes * 8 > bps * over_s or self._falls_s * bps < DRAINS_BITS
 
     def _follow(self, out_bps: float, passed_s: float) -> None:
         if self._bps is None:

@@ -24,7 +24,7 @@ FULL_S = 0.05  # a queue that stands so long is felt (bufferbloat.net),
 FULL_BITS = 6_000  # or as long as a small picture's frame takes
 CLEAR_RATIO = 0.6  # of that is no queue
 FOLLOWS_S = 1.2  # until a browser has obeyed, and the queue tells of it
-BEGINS_S = 2.5  # until the first pictures have crossed, each of which is a whole one
+BEGINS_S, BEGINS_BITS = 2.5, 24_000  # until the first pictures have crossed, each of which is a whole one
 SHRINKS_S, SHRINKS_RATIO = 0.6, 0.8  # a queue that is so much shorter after so long needs nothing more
 LONG_S = 0.2  # a queue that may be losing already
 DRAINS_S = 1.0  # within which a queue is to be gone
@@ -38,7 +38,7 @@ STILL_BPS = 2_000  # reports and the like
 USED_RATIO = 0.8  # of its budget a call must use, or nothing is proven
 BEYOND_RATIO, FIRST_BEYOND_RATIO = 1.15, 1.25  # of what came out a call may try
 TRY_S, TRY_S_MAX = 10.0, 300.0  # after so long more than it last carried is tried
-KNOWN_TRY_S = 30.0  # where it was shown before the call what it carries
+KNOWN_TRY_S = 60.0  # where it was shown before the call what it carries
 NO_PICTURE_TRY_S = 120.0  # where it was shown before the call that the smallest picture does not fit
 FAILED_RATIO, SMALLEST_FAILED_RATIO = 2, 6
 GOES_ON_BPS = 57_000  # less pauses a picture that is seen
@@ -68,8 +68,16 @@ def begin(now_s: float, bps: int, carries_bps: int | None = None) -> Alone:
     if carries_bps is None:
         return Alone(bps, now_s, now_s)
     try_s = KNOWN_TRY_S if DRAINING_RATIO * carries_bps >= PICTURE_BPS else NO_PICTURE_TRY_S
-    known = Alone(bps, now_s, now_s, is_first=False, good_bps=bps, follows_until_s=now_s + BEGINS_S)
+    known = Alone(bps, now_s, now_s, is_first=False, good_bps=bps)
     return replace(known, carries_bps=carries_bps, full_s=now_s, try_s=try_s)
+
+
+def begun(state: Alone, now_s: float) -> Alone:
+    """Return the state as the first call begins: its first queue tells nothing of a link that is known."""
+    if state.carries_bps is None:
+        return state
+    begins_s = BEGINS_S + BEGINS_BITS / ((1 - ROOM_RATIO) * max(state.carries_bps, VOICE_BPS))
+    return replace(state, follows_until_s=now_s + begins_s)
 
 
 def resume(state: Alone, now_s: float, bps: int) -> Alone:
@@ -87,8 +95,8 @@ class Seen:
     """What came out of the link over several frames."""
     most_bps: int
     """What the calls may have at most."""
-    is_known: bool = False
-    """Whether `most_bps` is known to be there: then it need not be tried."""
+    carries_bps: int | None = None
+    """What the link is known to carry now: then `most_bps` is there, and need not be tried."""
     is_sent: bool = False
     """Whether `out_bps` is what the box sent: beside a long queue more than came out at the other end."""
     calls: int = 1
@@ -124,6 +132,8 @@ def _watched(state: Alone, now_s: float, seen: Seen) -> Alone:
     queues = seen.standing_s is not None and seen.standing_s > CLEAR_RATIO * _full_s(state)
     is_good = not queues and now_s - state.seen_s <= UNWATCHED_S_MAX and state.bps <= seen.most_bps
     proven_bps = max(state.proven_bps, seen.out_bps or 0.0) if is_good else 0.0
+    if seen.carries_bps is not None and state.bps > seen.most_bps:  # full, whether or not a queue was felt
+        state = replace(state, carries_bps=seen.carries_bps, full_s=now_s, try_s=_next_try_s(state, now_s, seen))
     return replace(
         state,
         bps=min(max(state.bps, seen.least_bps), seen.most_bps),
@@ -175,13 +185,13 @@ def _risen(state: Alone, now_s: float, seen: Seen) -> Alone:
     resumes_bps = seen.with_picture_bps(PICTURE_BPS)
     proof_s = BLIND_PROOF_S if seen.standing_s is None else FIRST_PROOF_S if state.is_first else PROOF_S
     proven_bps = (seen.out_bps or 0.0) if _is_near(state) else state.proven_bps
-    is_used = seen.is_known or proven_bps >= USED_RATIO * state.bps or state.bps < resumes_bps
+    is_used = seen.carries_bps is not None or proven_bps >= USED_RATIO * state.bps or state.bps < resumes_bps
     if now_s - state.good_since_s < proof_s or now_s < state.follows_until_s or not is_used:
         return state
     if state.carries_bps is not None and NEAR_RATIO * state.carries_bps < state.bps:
         is_first = state.bps >= FIRST_STEP_BPS_MIN
         state = replace(state, carries_bps=None, try_s=TRY_S, is_first=is_first)  # it carries more now: no queue grew
-    if seen.is_known:
+    if seen.carries_bps is not None:
         wanted_bps = max(state.bps * KNOWN_STEP_RATIO, state.bps + KNOWN_STEP_BPS_MIN)
     else:
         step_ratio, beyond_ratio = _ratios(state)
@@ -207,4 +217,5 @@ def _most_bps(state: Alone, now_s: float, seen: Seen) -> float:
     """Return what may be taken: until it is time to try, no more than leaves room."""
     if state.carries_bps is None or now_s - state.full_s >= state.try_s:
         return math.inf
-    return max(state.carries_bps * ROOM_RATIO, _least_bps(state.carries_bps, PICTURE_BPS, seen))
+    carries_bps = max(state.carries_bps, seen.carries_bps or 0)
+    return max(carries_bps * ROOM_RATIO, _least_bps(carries_bps, PICTURE_BPS, seen))

@@ -1,5 +1,5 @@
 // What the benchmark measures in every page of a call, whoever serves it: a clock painted into the camera's picture, read
-// where the picture is shown (latency of each frame), and what getStats says, four times a second.
+// where the picture is shown (latency of each frame until the screen shows it), and what getStats says, four times a second.
 (() => {
   "use strict";
   if (window.__bench || window.top !== window) return;
@@ -7,6 +7,7 @@
   const COLUMNS = 12, ROWS = 2, BAND = 0.2; // 24 blocks in the lowest fifth: 18 bits of ms, 2 of who, 4 of a check
   const CLOCK = 2 ** 18;
   const EVERY_MS = 250;
+  const FURTHER_MS = 20, FURTHER_MS_MAX = 150; // less is how exact the clocks are, more another stream
   const peers = [], frames = [], samples = [], errors = [];
   let said = "";
 
@@ -92,6 +93,20 @@
     return check(stamp) === value % 16 ? { at: Math.floor(stamp / 4), who: stamp % 4 } : null;
   }
 
+  // Returns by how many ms the frame that is read is further than the one told of: a newer one may be shown by then. The
+  // painted clock and the stream's lie equally far apart, but for those.
+  function furtherBy() {
+    let [apart, of] = [null, null];
+    return ({ at, who }, stamp) => {
+      if (stamp === undefined) return 0;
+      const now = (((at - stamp / 90) % CLOCK) + CLOCK) % CLOCK;
+      const by = apart === null || who !== of ? NaN : now - apart;
+      if (by > FURTHER_MS && by < FURTHER_MS_MAX) return by;
+      [apart, of] = [now, who];
+      return 0;
+    };
+  }
+
   function watch(track) {
     if (track.kind !== "video") return;
     const video = document.createElement("video");
@@ -101,11 +116,13 @@
     document.body.append(video);
     video.play().catch(() => {});
     let presented = 0; // a busy page is not called for each frame
-    const seen = (at, { presentedFrames }) => {
-      const now = Date.now();
+    const further = furtherBy();
+    const seen = (at, { presentedFrames, expectedDisplayTime, rtpTimestamp }) => {
+      // a page is told of a frame after it was shown, by up to two frames of the screen
+      const shown = Date.now() - (performance.now() - expectedDisplayTime);
       const clock = read(video);
-      const latency = clock && (now - clock.at + 2 * CLOCK) % CLOCK;
-      frames.push([now, latency, video.videoWidth, video.videoHeight, clock && clock.who, presentedFrames - presented]);
+      const latency = clock && (shown - clock.at + further(clock, rtpTimestamp) + 2 * CLOCK) % CLOCK;
+      frames.push([shown, latency, video.videoWidth, video.videoHeight, clock && clock.who, presentedFrames - presented]);
       presented = presentedFrames;
       video.requestVideoFrameCallback(seen);
     };

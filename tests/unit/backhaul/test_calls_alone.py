@@ -9,12 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.backhaul.sharing.alone import (
+    BEGINS_BITS,
+    BEGINS_S,
     DRAINING_RATIO,
     FIRST_PROOF_S,
     FIRST_STEP_RATIO,
     FOLLOWS_S,
     GOES_ON_BPS,
     KNOWN_TRY_S,
+    NEAR_RATIO,
     NO_PICTURE_TRY_S,
     PROOF_S,
     ROOM_RATIO,
@@ -24,6 +27,7 @@ from gateway.backhaul.sharing.alone import (
     Alone,
     Seen,
     begin,
+    begun,
     resume,
     step,
 )
@@ -70,7 +74,7 @@ def test_calls_never_have_more_than_the_most_nor_less_than_a_voice(
     for standing_s, out_bps, each_bps, is_known, passed_s in story:
         now_s += passed_s
         most_bps, before = each_bps * calls, state
-        state = step(state, now_s, Seen(standing_s, out_bps, most_bps, is_known, is_sent, calls))
+        state = step(state, now_s, Seen(standing_s, out_bps, most_bps, most_bps if is_known else None, is_sent, calls))
         assert least_bps <= state.bps <= most_bps
         assert state.try_s <= TRY_S_MAX
         if state.bps > before.bps:
@@ -130,14 +134,31 @@ def test_a_gap_in_which_nobody_looked_is_no_proof() -> None:
 
 
 def test_what_is_known_to_be_there_need_not_be_used_but_proven() -> None:
-    state = step(begin(0.0, 400_000), STEP_S, Seen(0.0, 0.0, 40_000, is_known=True))
+    state = step(begin(0.0, 400_000), STEP_S, Seen(0.0, 0.0, 40_000, carries_bps=44_000))
     assert state.bps == 40_000
     for tick in range(2, 15):
-        state = step(state, tick * STEP_S, Seen(0.0, 0.0, MOST_BPS, is_known=True))
+        state = step(state, tick * STEP_S, Seen(0.0, 0.0, MOST_BPS, carries_bps=2 * MOST_BPS))
         assert state.bps == 40_000, "three good seconds"
     for tick in range(15, 400):
-        state = step(state, tick * STEP_S, Seen(0.0, 0.0, MOST_BPS, is_known=True))
+        state = step(state, tick * STEP_S, Seen(0.0, 0.0, MOST_BPS, carries_bps=2 * MOST_BPS))
     assert state.bps == MOST_BPS
+
+
+def test_what_the_link_turned_out_to_carry_is_not_tried_anew_at_once() -> None:
+    state = begin(0.0, 200_000, 248_000)
+    state, now_s = used(state, 0.0, KNOWN_TRY_S + 4 * PROOF_S)
+    assert 225_000 < state.bps < NEAR_RATIO * 248_000
+    state = step(state, now_s, Seen(0.0, state.bps, 225_000, carries_bps=250_000))
+    state, now_s = used(state, now_s, now_s + 2 * KNOWN_TRY_S - STEP_S)
+    assert state.bps == 225_000
+    assert used(state, now_s, now_s + 2 * PROOF_S)[0].bps > 225_000, "but not never"
+
+
+def test_a_link_that_carries_much_more_again_is_used_again() -> None:
+    state = step(begin(0.0, 400_000), STEP_S, Seen(0.0, 0.0, 225_000, carries_bps=250_000))
+    for tick in range(2, 40):
+        state = step(state, tick * STEP_S, Seen(0.0, 0.0, MOST_BPS, carries_bps=1_000_000))
+    assert state.bps > 400_000
 
 
 def test_it_does_not_stay_where_no_picture_begins() -> None:
@@ -322,13 +343,17 @@ def test_a_picture_that_does_not_fit_as_was_shown_before_the_call_is_not_tried_f
 
 
 def test_the_first_pictures_of_a_call_whose_link_is_known_are_no_sign_of_a_full_one() -> None:
-    state = begin(0.0, 72_000, 80_000)
-    for tick in range(1, 12):
-        state = step(state, tick * STEP_S, seen(0.4, 78_000.0))
-    assert state.bps == 72_000
-    for tick in range(12, 40):
-        state = step(state, tick * STEP_S, seen(0.4, 78_000.0))
-    assert state.bps < 72_000, "but a queue that stays is"
+    state, now_s = used(begin(0.0, 72_000, 80_000), 0.0, 20.0)  # a page is open, and nobody has come in yet
+    bps = state.bps
+    state = begun(state, now_s)
+    ticks = round((BEGINS_S + BEGINS_BITS / 16_000) / STEP_S)
+    for tick in range(1, ticks):
+        state = step(state, now_s + tick * STEP_S, seen(0.4, 78_000.0))
+    assert state.bps == bps
+    for tick in range(ticks, 40):
+        state = step(state, now_s + tick * STEP_S, seen(0.4, 78_000.0))
+    assert state.bps < bps, "but a queue that stays is"
+    assert begun(begin(0.0, 72_000), 0.0) == begin(0.0, 72_000), "where nothing is known, a queue is"
 
 
 def test_a_large_frame_proves_what_the_smaller_ones_beside_it_do_not() -> None:

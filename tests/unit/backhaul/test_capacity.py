@@ -163,3 +163,26 @@ def test_a_burst_that_was_sent_beside_others_proves_little_once_the_link_was_ful
         metered.carry(200_000, 2.5, EMPTY_S)
         burst = metered.carry(350_000, 0.6, EMPTY_S)
         assert (burst < 300_000) is is_sent
+
+
+def test_a_packet_more_in_what_is_counted_is_no_proof_of_more() -> None:
+    meter = CapacityMeter()
+    meter.learn(0.0, 80_000.0)
+    for tick in range(1, 200):  # a packet of 1,200 B each 120 ms
+        meter.feed(tick * 0.06, (tick // 2) * 1_200, EMPTY_S, TARGET_S)
+    estimate = meter.estimate(12.0)
+    assert estimate is not None
+    assert estimate.value == 80_000.0
+
+
+def test_less_is_sent_while_a_picture_waits_and_a_link_that_fell_stays_so() -> None:
+    metered = Metered(is_sent=True)
+    metered.meter.learn(metered.now_s, 80_000.0)
+    metered.carry(70_000, 2.5, EMPTY_S)
+    metered.carry(160_000, 0.2, 0.3)
+    for tick in range(5):  # what is heard of the queue is not exact
+        found = metered.carry(50_000, 0.2, 0.2 + 0.01 * (tick % 2))
+    assert found >= 80_000.0
+    for tick in range(15):
+        found = metered.carry(50_000, 0.2, 0.2 + 0.01 * (tick % 2))
+    assert found < 60_000

@@ -547,6 +547,16 @@ async def test_a_better_voice_waits_for_proof(table: Table, clock: HandClock) ->
     assert nurse.types().count("renew") == 1
 
 
+async def test_whoever_waits_alone_has_the_better_voice_before_somebody_comes(table: Table) -> None:
+    table.backhaul.tell_capacity(Capacity(80_000, 80_000))
+    nurse, _ = await table.sit("nurse")
+    table.room.beat()
+    assert "renew" not in nurse.types()
+    table.backhaul.tell_capacity(WIDE)
+    table.room.beat()
+    assert nurse.types().count("renew") == 1
+
+
 async def test_a_page_is_told_of_changes_at_once_and_of_figures_now_and_then(table: Table, clock: HandClock) -> None:
     nurse, _ = await table.sit("nurse")
     await table.sit("doctor")
