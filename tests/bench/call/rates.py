@@ -55,9 +55,9 @@ RATES: Mapping[int, Asked] = {
 }
 NOTE = (
     "The nurse's page first, then the doctor's, where they differ. A queue of 500 ms and 25 ms each way; the box is "
-    "not told the rate where nothing is said. Frames carry a clock: p50 and p95 are from the camera to the screen, "
-    "whenever the page is told. Frozen: gaps of at least max(3 × mean, mean + 150 ms), or a second. One run each, in turn; load and the "
-    "browsers' CPU say how busy the machine was."
+    "not told the rate where nothing is said. Frames carry a clock: p50 and p95 are from the camera to the screen. "
+    "Frozen: gaps of at least max(3 × mean, mean + 150 ms), or a second. One run each, in turn; load and the browsers' "
+    "CPU say how busy the machine was."
 )
 
 

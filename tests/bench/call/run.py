@@ -22,6 +22,7 @@ from tests.bench.link.emulator import Conditions
 CONNECT_S = 45.0
 SETTLE_S = 6.0
 STOP_S = 2.0
+WEAK_BPS = 150_000  # with less a picture need not go on
 
 Event = Callable[[Place, Call], Awaitable[None]]
 
@@ -59,6 +60,7 @@ class Told:
     browsers_cpu_ratio: float
     load: float  # of the machine, when the window ended
     link: Mapping[str, Mapping[str, float]]  # by way: what the emulator carried in the window
+    weak: Mapping[str, Sequence[Window]]  # by way: when it carried less than `WEAK_BPS`
     marks_ms: Sequence[float]  # when each event was over
     files: Path
 
@@ -131,6 +133,7 @@ async def _watched(run: Run, place: Place, call: Call, connected_s: float | None
     async with asyncio.timeout(30):
         pages = {role: await measured(page) for role, page in call.pages.items()}
     (place.folder / "pages.json").write_text(json.dumps(pages), encoding="utf-8")
+    lines = _lines(place)
     return Told(
         window=window,
         pages=pages,
@@ -138,20 +141,25 @@ async def _watched(run: Run, place: Place, call: Call, connected_s: float | None
         used=used,
         browsers_cpu_ratio=browsers_s / window.length_s,
         load=os.getloadavg()[0],
-        link=_carried(place, window),
+        link=_carried(lines, window),
+        weak={way: _weak(lines, way) for way in ("down", "up")},
         marks_ms=marks,
         files=place.folder,
     )
 
 
-def _carried(place: Place, window: Window) -> dict[str, dict[str, float]]:
-    """Return, by way, what the link carried and lost in a window, in bits per second and packets."""
+def _lines(place: Place) -> list[tuple[Window, dict[str, Any]]]:
+    """Return what the emulator counted, and when."""
     text = place.link.stats.read_text(encoding="utf-8")
     lines = [json.loads(line) for line in text.splitlines() if line.endswith("}")]
-    offset_s = SystemClock().wall_s() - SystemClock().now_s()
-    inside = [
-        each for each in lines if "span" in each and (place.link.origin_s + each["t"] + offset_s) * 1000 in window
-    ]
+    offset_s = SystemClock().wall_s() - SystemClock().now_s() + place.link.origin_s
+    ends = [((each["t"] + offset_s) * 1000, each) for each in lines if "span" in each]
+    return [(Window(to_ms - each["span"] * 1000, to_ms), each) for to_ms, each in ends]
+
+
+def _carried(lines: Sequence[tuple[Window, dict[str, Any]]], window: Window) -> dict[str, dict[str, float]]:
+    """Return, by way, what the link carried and lost in a window, in bits per second and packets."""
+    inside = [each for when, each in lines if when.to_ms in window]
     found = {}
     for way in ("down", "up"):
         carried = sum(each[way]["out_bytes"] for each in inside)
@@ -160,4 +168,17 @@ def _carried(place: Place, window: Window) -> dict[str, dict[str, float]]:
             "capacity_bps": sum(each[way]["capacity_bytes"] for each in inside) * 8 / window.length_s,
             "dropped": sum(each[way]["drop_queue"] for each in inside),
         }
+    return found
+
+
+def _weak(lines: Sequence[tuple[Window, dict[str, Any]]], way: str) -> list[Window]:
+    """Return the seconds in which the link could have carried less than `WEAK_BPS`, each as long as it is counted."""
+    found: list[Window] = []
+    for place in range(len(lines)):
+        second = lines[place : place + round(1 / lines[place][1]["span"])]
+        whole = Window(second[0][0].from_ms, second[-1][0].to_ms)
+        if sum(each[way]["capacity_bytes"] for _, each in second) * 8 < WEAK_BPS * whole.length_s:
+            if found and found[-1].to_ms >= whole.from_ms:
+                whole = Window(found.pop().from_ms, whole.to_ms)
+            found.append(whole)
     return found

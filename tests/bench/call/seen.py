@@ -83,12 +83,31 @@ def frozen_s(times_ms: Sequence[float], window: Window) -> float:
 
     A second is always one: beside a picture that hardly moves, the mean says nothing.
     """
-    if not times_ms:
-        return window.length_s
-    gaps = [after - before for before, after in pairwise((window.from_ms, *times_ms, window.to_ms))]
-    mean = sum(gaps) / len(gaps)
-    limit = min(max(3 * mean, mean + FREEZE_MS), STILL_MS)
-    return float(sum(each for each in gaps if each >= limit)) / 1000
+    return sum(each.length_s for each in _still(times_ms, window))
+
+
+def _still(times_ms: Sequence[float], window: Window) -> list[Window]:
+    gaps = [Window(before, after) for before, after in pairwise((window.from_ms, *times_ms, window.to_ms))]
+    mean_ms = sum(each.length_s for each in gaps) * 1000 / len(gaps)
+    limit_ms = min(max(3 * mean_ms, mean_ms + FREEZE_MS), STILL_MS)
+    return [each for each in gaps if each.length_s * 1000 >= limit_ms]
+
+
+def seen_where_strong(told: Mapping[str, Any], window: Window, weak: Sequence[Window]) -> tuple[float, float | None]:
+    """Return which part of the time the picture stood still, and of the sound was made up, outside weak stretches."""
+    strong_s = window.length_s - within_s(weak, window)
+    times_ms = [each[0] for each in told["frames"] if each[0] in window]
+    still_s = sum(each.length_s - within_s(weak, each) for each in _still(times_ms, window))
+    inside = [each for each in told["samples"] if each["at"] in window]
+    spans = [(a, b) for a, b in pairwise(inside) if not within_s(weak, Window(a["at"], b["at"]))]
+    samples, concealed = (sum(sum(_difference(a["heard"], b["heard"], place)) for a, b in spans) for place in (2, 3))
+    return still_s / strong_s if strong_s else 0.0, concealed / samples if samples else None
+
+
+def within_s(stretches: Sequence[Window], window: Window) -> float:
+    """Return how much of a window lies in stretches that do not overlap."""
+    parts = (min(each.to_ms, window.to_ms) - max(each.from_ms, window.from_ms) for each in stretches)
+    return sum(max(part, 0.0) for part in parts) / 1000
 
 
 def empty_s(times_ms: Sequence[float], window: Window) -> int:

@@ -7,6 +7,7 @@ from tests.bench.call.cells import MACHINE_HEAD, NONE
 from tests.bench.call.contenders import Alone, Contender, Tambo
 from tests.bench.call.options import Options
 from tests.bench.call.run import Run, Told
+from tests.bench.call.seen import seen_where_strong, within_s
 from tests.bench.link.emulator import Capacity, Conditions, trace_file
 from tests.bench.machine import table
 
@@ -15,7 +16,8 @@ QUEUE = "512K"
 NOTE = (
     "The nurse's page first, then the doctor's. The box is not told the rate; a queue of 512 KB, 25 ms each way and "
     "what the trace adds. A trace of one direction is beside 10 Mbit/s down or 2 up. Frozen: gaps of at least "
-    "max(3 × mean, mean + 150 ms), as a share of the time; a picture that rests counts as frozen."
+    "max(3 × mean, mean + 150 ms), as a share of the time; a picture that rests counts as frozen. Where strong: "
+    "without the seconds in which that way carries less than 150 kb/s; their share of the time in brackets."
 )
 
 
@@ -36,8 +38,15 @@ async def traces(options: Options) -> str:
             if options.wants(name, contender.name):
                 run = Run(contender, _conditions(name), options.trace_seconds, options.camera)
                 rows.append(options.done(_row(name, contender, await options.told(name, run))))
-    head = ["trace", "", "frozen %", "made-up sound %", "fps", "p50 / p95 ms", "seconds without a frame"]
-    head += ["picture carried kb/s", "of capacity down / up %", "lost in the queue", *MACHINE_HEAD]
+    head = ["trace", "", "frozen %", "made-up sound %", "where strong: frozen, made up % (weak %)", "fps"]
+    head += [
+        "p50 / p95 ms",
+        "seconds without a frame",
+        "picture carried kb/s",
+        "of capacity down / up %",
+        "lost in the queue",
+        *MACHINE_HEAD,
+    ]
     return f"{table('A call over recorded links', head, rows)}\n\n{NOTE}"
 
 
@@ -50,7 +59,7 @@ def _conditions(name: str) -> Conditions:
 
 def _row(name: str, contender: Contender, told: Told | str) -> list[str]:
     if isinstance(told, str):
-        return [name, contender.name, told, *[NONE] * (7 + len(MACHINE_HEAD))]
+        return [name, contender.name, told, *[NONE] * (8 + len(MACHINE_HEAD))]
     ends = list(cells.ends(told).values())
     used = [told.link[way]["bps"] / max(told.link[way]["capacity_bps"], 1) for way in ("down", "up")]
     return [
@@ -58,6 +67,7 @@ def _row(name: str, contender: Contender, told: Told | str) -> list[str]:
         contender.name,
         "; ".join(cells.percent(each.frozen_s / told.window.length_s) for each in ends),
         "; ".join(cells.percent(each.concealed_ratio) for each in ends),
+        "; ".join(_where_strong(told, role, way) for role, way in (("nurse", "down"), ("doctor", "up"))),
         "; ".join(f"{each.fps:.1f}" for each in ends),
         "; ".join(f"{cells.ms(each.p50_ms)} / {cells.ms(each.p95_ms)}" for each in ends),
         "; ".join(str(each.empty_s) for each in ends),
@@ -66,3 +76,10 @@ def _row(name: str, contender: Contender, told: Told | str) -> list[str]:
         " / ".join(f"{told.link[way]['dropped']:.0f}" for way in ("down", "up")),
         *cells.machine_cells(told),
     ]
+
+
+def _where_strong(told: Told, role: str, way: str) -> str:
+    weak = told.weak[way]
+    frozen_ratio, concealed_ratio = seen_where_strong(told.pages[role], told.window, weak)
+    weak_ratio = within_s(weak, told.window) / told.window.length_s
+    return f"{cells.percent(frozen_ratio)}, {cells.percent(concealed_ratio)} ({cells.percent(weak_ratio)})"
