@@ -146,9 +146,10 @@ class CallBudgets:
         most_bps = calls * min(self._call_wants_bps, policy.call_bps_max)
         figures = self._steering.figures()
         estimate = (figures.down if way is Way.DOWN else figures.up).capacity_bps
+        learned_bps = estimate.value if estimate is not None and estimate.confidence >= SURE_CONFIDENCE else None
         carries_bps = None
-        if estimate is not None and estimate.confidence >= SURE_CONFIDENCE and estimate.age_s < FRESH_S:
-            carries_bps = int(estimate.value)
+        if estimate is not None and learned_bps is not None and estimate.age_s < FRESH_S:
+            carries_bps = int(learned_bps)
             in_use = {TrafficClass.REALTIME: calls}
             most_bps = divide(carries_bps, in_use, most_bps, policy)[TrafficClass.REALTIME]
         return Seen(
@@ -158,6 +159,7 @@ class CallBudgets:
             carries_bps=carries_bps,
             is_sent=way is Way.UP,
             calls=calls,
+            learned_bps=learned_bps,
             voices_bps=self._voices_bps(way),
         )
 

@@ -98,9 +98,11 @@ class Seen:
     carries_bps: int | None = None
     """What the link is known to carry now: then `most_bps` is there, and need not be tried."""
     is_sent: bool = False
-    """Whether `out_bps` is what the box sent: beside a long queue more than came out at the other end."""
+    """Whether `out_bps` is what the box sent: beside a long queue more than came out at the other end, or less."""
     calls: int = 1
     """How many share it."""
+    learned_bps: float | None = None
+    """What the link was surely seen to carry when it was last full."""
     voices_bps: int = 0
     """What all their voices take, where that is more than one each."""
 
@@ -124,7 +126,7 @@ def step(state: Alone, now_s: float, seen: Seen) -> Alone:
             return replace(state, stood_s=max(state.stood_s, seen.standing_s))
         if seen.standing_s < SHRINKS_RATIO * state.stood_s:  # it is on its way out
             return replace(state, follows_until_s=now_s + SHRINKS_S, stood_s=seen.standing_s)
-        return _fallen(state, now_s, seen, seen.standing_s, seen.out_bps)
+        return _fallen(state, now_s, seen, seen.standing_s, _came_out_bps(seen, seen.out_bps))
     return _risen(state, now_s, seen)
 
 
@@ -147,6 +149,12 @@ def _watched(state: Alone, now_s: float, seen: Seen) -> Alone:
 
 def _full_s(state: Alone) -> float:
     return max(FULL_S, FULL_BITS / max(state.bps, VOICE_BPS))
+
+
+def _came_out_bps(seen: Seen, out_bps: float) -> float:
+    """Return what came out of a full link: a sender that had less to send than fits tells nothing new."""
+    learned_bps = seen.learned_bps if seen.is_sent else None
+    return learned_bps if learned_bps is not None and LEAST_RATIO * learned_bps <= out_bps < learned_bps else out_bps
 
 
 def _fallen(state: Alone, now_s: float, seen: Seen, standing_s: float, out_bps: float) -> Alone:

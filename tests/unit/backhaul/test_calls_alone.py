@@ -1,7 +1,7 @@
 """A call that has the link to itself finds out what it carries: it falls with a queue, and rises after proof."""
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import pytest
@@ -152,6 +152,15 @@ def test_what_the_link_turned_out_to_carry_is_not_tried_anew_at_once() -> None:
     state, now_s = used(state, now_s, now_s + 2 * KNOWN_TRY_S - STEP_S)
     assert state.bps == 225_000
     assert used(state, now_s, now_s + 2 * PROOF_S)[0].bps > 225_000, "but not never"
+
+
+def test_what_a_sender_had_to_send_is_not_taken_for_what_the_link_carries() -> None:
+    state = replace(begin(0.0, 74_000, 82_000), bps=74_000)
+    sent = Seen(0.115, 60_000.0, MOST_BPS, is_sent=True)
+    assert step(state, STEP_S, sent).bps < GOES_ON_BPS
+    kept = step(state, STEP_S, replace(sent, learned_bps=82_000.0))
+    assert (kept.bps, kept.carries_bps) == (GOES_ON_BPS, 82_000)
+    assert step(state, STEP_S, replace(sent, learned_bps=820_000.0)).bps < GOES_ON_BPS, "unless it is another link"
 
 
 def test_a_link_that_carries_much_more_again_is_used_again() -> None:
