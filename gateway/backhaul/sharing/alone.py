@@ -135,7 +135,7 @@ def _watched(state: Alone, now_s: float, seen: Seen) -> Alone:
     is_good = not queues and now_s - state.seen_s <= UNWATCHED_S_MAX and state.bps <= seen.most_bps
     proven_bps = max(state.proven_bps, seen.out_bps or 0.0) if is_good else 0.0
     if seen.carries_bps is not None and state.bps > seen.most_bps:  # full, whether or not a queue was felt
-        state = replace(state, carries_bps=seen.carries_bps, full_s=now_s, try_s=_next_try_s(state, now_s, seen))
+        state = replace(state, carries_bps=seen.carries_bps, full_s=now_s, try_s=_failed_try_s(state, now_s))
     return replace(
         state,
         bps=min(max(state.bps, seen.least_bps), seen.most_bps),
@@ -179,6 +179,10 @@ def _next_try_s(state: Alone, now_s: float, seen: Seen) -> float:
     """Return how long after a fall more is tried; a smallest picture that does not fit makes the longest queues."""
     if state.bps <= seen.with_picture_bps(PICTURE_BPS):
         return min(SMALLEST_FAILED_RATIO * state.try_s, TRY_S_MAX)
+    return _failed_try_s(state, now_s)
+
+
+def _failed_try_s(state: Alone, now_s: float) -> float:
     failed = -math.inf < state.full_s < now_s - state.try_s
     return min(FAILED_RATIO * state.try_s, TRY_S_MAX) if failed else state.try_s
 

@@ -163,6 +163,14 @@ def test_what_a_sender_had_to_send_is_not_taken_for_what_the_link_carries() -> N
     assert step(state, STEP_S, replace(sent, learned_bps=820_000.0)).bps < GOES_ON_BPS, "unless it is another link"
 
 
+def test_an_estimate_that_wavers_does_not_put_off_the_next_try() -> None:
+    state = begin(0.0, PICTURE_BPS, 80_000)
+    for tick in range(1, 20):
+        most_bps = PICTURE_BPS - 100 * tick
+        state = step(state, tick * STEP_S, Seen(0.0, 60_000.0, most_bps, carries_bps=most_bps + 6_000))
+    assert state.try_s == KNOWN_TRY_S
+
+
 def test_a_link_that_carries_much_more_again_is_used_again() -> None:
     state = step(begin(0.0, 400_000), STEP_S, Seen(0.0, 0.0, 225_000, carries_bps=250_000))
     for tick in range(2, 40):
