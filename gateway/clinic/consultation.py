@@ -407,8 +407,8 @@ class Consultation:
             place.better_since_s = None
         elif place.better_since_s is None:
             place.better_since_s = now_s
-        proven = place.better_since_s is None or now_s - place.better_since_s >= BETTER_VOICE_AFTER_S
-        proven = proven or not self.is_call  # nobody hears the gap that it makes
+        is_heard = self.is_call  # alone, nobody hears the gap that a change makes
+        proven = place.better_since_s is None or now_s - place.better_since_s >= BETTER_VOICE_AFTER_S or not is_heard
         if wanted != place.voice and proven and place.socket is not None and now_s - place.renewed_s >= RENEW_PAUSE_S:
             place.renewed_s = now_s
             place.socket.say(RENEW)
