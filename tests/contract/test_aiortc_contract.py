@@ -10,9 +10,10 @@ import json
 import socket
 import struct
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -23,6 +24,8 @@ import aioice.stun
 import aioice.turn
 import pylibsrtp
 import pytest
+from aioice.ice import CandidatePair
+from aioice.stun import Message
 from aiortc import (
     RTCPeerConnection,
     RTCRtpReceiver,
@@ -38,6 +41,7 @@ from gateway.clinic.invitation import invite
 from gateway.clinic.media.forwarding import (
     CONSENT_FAILURES,
     HANDSHAKES_MAX,
+    Wire,
     gather_ipv4_only,
     open_connection,
     outlive_outages,
@@ -120,10 +124,78 @@ def test_the_agreed_pair_is_kept_in_one_mapping() -> None:
     assert isinstance(aioice.ice.CandidatePair.remote_addr, property)
 
 
-def test_checks_that_succeeded_stand_in_one_list() -> None:
-    ice = aioice.ice.Connection(ice_controlling=False)
-    assert ice._check_list == []
-    assert "pair.state == CandidatePair.State.SUCCEEDED" in inspect.getsource(aioice.ice.Connection.check_complete)
+async def test_a_check_given_up_for_an_agreed_pair_is_made_when_the_browser_checks_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda **_: ["127.0.0.1", "127.0.0.2"])
+    browser = await gathered(controlling=True)
+    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda **_: ["127.0.0.1"])
+    box = await gathered(controlling=False)
+    left: list[bytes] = []  # handshakes, to aiortc
+    wire = Wire(
+        cast("Any", SimpleNamespace(receiver=SimpleNamespace(transport=handshaker(box)))),
+        now_s=SystemClock().now_s,
+        failed=raises,
+        take_rtp=lambda packet, now_s: None,
+        take_feedback=lambda feedback, now_s: None,
+    )
+    wire.take_over()
+    box.data_received = lambda datagram, component: left.append(datagram)
+    first, second = browser._protocols
+    silent = {first, second}  # who answers no check yet
+    for each in (first, second):
+        each.send_stun = partial(unless_silent, silent, each, each.send_stun)
+    try:
+        async with asyncio.TaskGroup() as both:
+            both.create_task(meet(box, browser))
+            both.create_task(meet(browser, box))
+            await wait_until(lambda: [each.state for each in box._check_list] == [CandidatePair.State.IN_PROGRESS] * 2)
+            silent.discard(first)
+        silent.clear()
+        (pair,) = [each for each in box._check_list if each.remote_addr == name_of(second)]
+        await wait_until(pair.task.cancelled)
+        (back,) = [each for each in browser._check_list if each.protocol is second]
+        second.transport.sendto(b"\x16\xfe\xff", back.remote_addr)  # its handshake's first record (RFC 6347 §4.1)
+        await wait_until(lambda: bool(left))
+        request = browser.build_request(back, nominate=True)
+        await second.request(request, back.remote_addr, integrity_key=box.local_password.encode())
+        await wait_until(lambda: box._nominated[1] is pair)
+        assert pair.state is CandidatePair.State.SUCCEEDED
+    finally:
+        await box.close()
+        await browser.close()
+
+
+async def gathered(*, controlling: bool) -> Any:
+    made = aioice.ice.Connection(ice_controlling=controlling, use_ipv6=False)
+    await made.gather_candidates()
+    return made
+
+
+async def meet(one: Any, other: Any) -> None:
+    one.remote_username, one.remote_password = other.local_username, other.local_password
+    for each in other.local_candidates:
+        await one.add_remote_candidate(each)
+    await one.add_remote_candidate(None)
+    await one.connect()
+
+
+def handshaker(ice: Any) -> Any:
+    return SimpleNamespace(transport=SimpleNamespace(_connection=ice), _rx_srtp=None, _tx_srtp=None)
+
+
+def unless_silent(silent: set[Any], who: Any, sends: Callable[..., None], message: Message, address: Any) -> None:
+    if who not in silent or message.message_class is aioice.stun.Class.REQUEST:
+        sends(message, address)
+
+
+def name_of(protocol: Any) -> tuple[str, int]:
+    found: tuple[str, int] = protocol.transport.get_extra_info("sockname")
+    return found
+
+
+def raises(exc: Exception) -> None:
+    raise exc
 
 
 def test_a_check_of_ours_is_built_and_locked_as_aioice_does() -> None:

@@ -49,7 +49,7 @@ PACKETS_PER_S_MAX = 1_000  # of one browser: 8 Mbit/s of picture
 FEEDBACK_BYTES_PER_S_MAX = 16_384  # RTCP; browsers send some hundreds
 _STUN_COOKIE = b"\x21\x12\xa4\x42"
 _STUN_SUCCESS = b"\x01\x01"  # of a binding request (RFC 8489 §5)
-_SUCCEEDED = aioice.ice.CandidatePair.State.SUCCEEDED
+_FAILED = aioice.ice.CandidatePair.State.FAILED
 ASKED_MAX = 16  # checks whose answers may still come
 _VOICE = "audio/opus"
 _DSCP = {"audio": VOICE, "video": PICTURE}
@@ -142,7 +142,7 @@ class Wire:
         self._keys: Any = None  # `Keys`, once there are any
         self._pair: Any = None
         self._peer: Address = ()
-        self._valid: set[Address] = set()  # addresses that answered a check; a browser may send from each
+        self._checked: set[Address] = set()  # the browser looked for a way from each, and may send from each
         self._way: Any = None  # a `Port` or a `_Relayed`, once there is one
         self._name = f"{self._ice.local_username}:".encode()
         self._checks = Allowance(CHECKS_PER_S_MAX, burst_s=1.0)
@@ -157,6 +157,7 @@ class Wire:
         """From now on datagrams come to us first; the addresses have been gathered."""
         for protocol in self._ice._protocols:
             protocol.datagram_received = partial(self._arrived, protocol, protocol.datagram_received)
+        self._ice.check_incoming = partial(self._take_check, self._ice.check_incoming)
 
     def hand_to(self, take_rtp: Callable[[bytes, float], None]) -> None:
         """From now on packets that come are handed to `take_rtp`."""
@@ -250,7 +251,7 @@ class Wire:
         """Take one socket's datagram, or leave it to aioice (RFC 7983 §7)."""
         kind = datagram[0] if len(datagram) > 1 else 255
         is_ready = self._is_ready()
-        is_peers = address == self._peer or self._is_valid(address)
+        is_peers = address == self._peer or address in self._checked
         try:
             if 128 <= kind <= 191:
                 if is_peers and is_ready:
@@ -267,17 +268,18 @@ class Wire:
         except Exception as exc:  # noqa: BLE001 - whatever it is, it is this browser's alone
             self._failed(exc)
 
-    def _is_valid(self, address: Address) -> bool:
-        """Whether a check with this address succeeded: of several nominated pairs each side may choose another one.
+    def _take_check(self, others: Callable[[Any, Address, Any], None], check: Any, address: Address, by: Any) -> None:
+        """Take an address from which a check with our password came; aioice looks at the way back.
 
-        Source: RFC 8445 §12.2: media is received on any pair, and only addresses that answered belong to the browser.
+        Of several nominated pairs each side may choose another one, and whichever the browser chose, it checked.
+        aioice gives up the checks under way once one pair is agreed on, and would never try these again.
+        Source: RFC 8445 §7.3 (a check is authenticated), §7.3.1.4 (what failed is tried again when a check comes).
         """
-        if address in self._valid:
-            return True
-        if not any(pair.state is _SUCCEEDED and pair.remote_addr == address for pair in self._ice._check_list):
-            return False
-        self._valid.add(address)
-        return True
+        self._checked.add(address)
+        for pair in self._ice._check_list:
+            if pair.task is not None and pair.task.cancelled():
+                pair.task, pair.state, pair.remote_nominated = None, _FAILED, False
+        others(check, address, by)
 
     def _may_check(self, protocol: Any, datagram: bytes) -> bool:
         """Whether a stranger's datagram can be the browser looking for a way."""
