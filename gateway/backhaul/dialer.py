@@ -125,7 +125,8 @@ class Connector(aiohttp.TCPConnector):
 
     aiohttp passes literals by its resolver; `_resolve_host` is the one place both go through. It also takes an idle
     connection for clean although bytes have come on it, and would give them out as the answer to the next request:
-    `_get` closes such a one. Both are private: `tests/contract/test_aiohttp_contract.py` holds them.
+    `_get` closes such a one, and one whose packets are too long for the voice beside them. Both are private:
+    `tests/contract/test_aiohttp_contract.py` holds them.
     """
 
     def __init__(
@@ -145,9 +146,7 @@ class Connector(aiohttp.TCPConnector):
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:
         """Return a connection; before anything is sent it carries what the request's context says."""
         connection = await super().connect(req, traces, timeout)
-        carrier, transport = _carried.get(), connection.transport
-        shown = transport.get_extra_info("socket") if transport is not None else None
-        sock = self._flows.made(shown.fileno()) if self._flows and shown else None
+        carrier, sock = _carried.get(), self._made(connection)
         if carrier is not None and sock is not None:
             carrier.through(sock)
             connection.add_callback(partial(carrier.leave, sock))
@@ -155,10 +154,19 @@ class Connector(aiohttp.TCPConnector):
 
     async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
         while (kept := await super()._get(key, traces)) is not None:
-            if kept.protocol is not None and not kept.protocol.should_close:
+            if kept.protocol is not None and not kept.protocol.should_close and self._fits(kept):
                 return kept
             kept.close()
         return None
+
+    def _made(self, connection: Connection) -> socket.socket | None:
+        transport = connection.transport
+        shown = transport.get_extra_info("socket") if transport is not None else None
+        return self._flows.made(shown.fileno()) if self._flows and shown else None
+
+    def _fits(self, kept: Connection) -> bool:
+        sock = self._made(kept)
+        return self._flows is None or sock is None or self._flows.fits(sock)
 
     async def _resolve_host(self, host: str, port: int, traces: object = None) -> list[ResolveResult]:
         del traces

@@ -62,13 +62,14 @@ class Flow:
         """Return what may still come without another read: as it was offered; or, where others may come too, hardly."""
         return self.offered_bytes if crowded else max((self.window_bytes or 0) - self.unread_bytes, 0)
 
-    def share(self, way: Way, share_bps: int) -> None:
-        """Take its share of a direction."""
+    def share(self, way: Way, share_bps: int, whole_bps: int) -> None:
+        """Take its share of a direction, of which all have `whole_bps`."""
         if way is Way.DOWN:
             self.down_share_bps = share_bps
         else:
             # the first packets of who was idle must not wait for the pace of nothing
-            self.up_share_bps = share_bps if self.up_rate_bps > IDLE_BPS_MAX else max(share_bps, DEMAND_BPS_MIN)
+            idles = self.up_rate_bps <= IDLE_BPS_MAX
+            self.up_share_bps = max(share_bps, min(DEMAND_BPS_MIN, whole_bps)) if idles else share_bps
 
     def even(self, scale: float, passed_s: float) -> None:
         """Take more than its share where it has had less than that, `scale` being what all have had of theirs."""

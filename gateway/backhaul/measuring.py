@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from gateway.backhaul.flow import PACKET_BYTES
 from gateway.backhaul.sensing.capacity import CapacityMeter, LossMeter
-from gateway.backhaul.sensing.control import TARGET_BITS_MIN, Controller, Heard, Limits, Pace
+from gateway.backhaul.sensing.control import CALLS_BPS_MIN, TARGET_BITS_MIN, Controller, Heard, Limits, Pace
 from gateway.backhaul.sensing.crossed import Crossed
 from gateway.backhaul.sensing.delay import Queueing, RoundTrips
 from gateway.backhaul.sensing.figures import Estimate, LinkFigures, WayFigures
@@ -24,14 +24,17 @@ SILENCE_S = 0.06  # nothing for so long is a silence of the radio, …
 SILENCE_PACKETS = 4  # … or for so many packets at the rate of now, where that is longer
 START_UP_BPS = 300_000  # a weak cell's, so that the first photo of a day is no burst
 BESIDE_S = 1.0  # a one-way delay tells what part of a round trip is its own, for so long
-UNSURE_S = 0.1  # a longer queue beside downloads is not the same for two packets
+UNSURE_S = 0.1  # a longer queue beside downloads is not the same for two packets, …
+ALIKE_S = 0.15  # … but for those that come one after the other
 LOADS_BPS_MIN = 24_000  # who moves less in a direction builds no queue there
 WAITS_S_MAX = 0.1  # of the other direction's queue that a window makes up for
 HEARD_S_MAX = 1.0  # what was heard of a queue is true for so long
 STANDS_S = 0.3  # a queue of one picture's frame is gone by then, one that stands is not
 KEYFRAME_BITS = 48_000  # … nor that of a small picture that begins
 BEGINS_RATIO = 1.5  # beside a call others begin at so much more than the link has carried, where that is a guess, …
-BEGINS_BPS_MIN = 50_000  # … and at least so fast
+BEGINS_BPS_MIN = 50_000  # … and at least so fast, …
+BEGINS_SURE_BPS_MIN = 8_000  # … or so, where it is none: on a weak link two segments each are seconds of a queue
+FINDS_RATIO = 1.05  # of what the link is known to carry is tried beside calls, so that it is seen when it carries more
 CALLS_TARGET_S = 0.1  # calls alone aim at no queue: at half of this one that stands is felt (bufferbloat.net), …
 FRAMES_BITS = 12_000  # … or of two small pictures' frames
 STANDS_S_MAX, STANDS_HEARD_MIN = 1.2, 2  # where it is seldom heard of: as long as it takes to hear of it twice
@@ -39,8 +42,9 @@ STANDS_S_MAX, STANDS_HEARD_MIN = 1.2, 2  # where it is seldom heard of: as long 
 
 def begins_bps(carries: Estimate, calls_bps: float) -> int:
     """Return at what rate others begin beside calls that use so much."""
-    most_bps = carries.value * (1.0 if carries.confidence >= SURE_CONFIDENCE else BEGINS_RATIO)
-    return int(max(most_bps - calls_bps, BEGINS_BPS_MIN))
+    if carries.confidence >= SURE_CONFIDENCE:
+        return int(max(carries.value - calls_bps, BEGINS_SURE_BPS_MIN))
+    return int(max(carries.value * BEGINS_RATIO - calls_bps, BEGINS_BPS_MIN))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,7 @@ class Load:
     used_bytes: int
     in_turns: bool = False  # there is no window for each
     held_up: bool = False  # somebody waits for leave to use more
+    calls_bps: float = 0.0  # what calls use of it
     calls_alone: bool = False  # only calls move: their packets come in bursts, a frame at a time
 
 
@@ -58,6 +63,7 @@ class _Direction:
 
     def __init__(self, controller: Controller, *, is_sent: bool = False) -> None:
         self.controller = controller
+        self._is_sent = is_sent
         self.meter = CapacityMeter(is_sent=is_sent)
         self.losses = LossMeter()
         self.queueing: tuple[float, float] | None = None  # when it was heard, how long it is
@@ -72,6 +78,8 @@ class _Direction:
             heard,
             base_s=base_s,
             carries_bps=self.meter.lately_bps() or 0.0,
+            out_bps=self.meter.out_bps,
+            calls_bps=load.calls_bps,
             in_turns=load.in_turns,
             held_up=load.held_up,
         )
@@ -91,7 +99,11 @@ class _Direction:
         else:
             carries = self.meter.estimate(now_s)
             packets_s = TARGET_BITS_MIN / carries.value if carries is not None else 0.0
-            self.meter.feed(now_s, carried_bytes, self.queueing_s(now_s), max(self.controller.target_s, packets_s))
+            beside = load.calls_bps >= CALLS_BPS_MIN
+            target_s = max(self.controller.target_s, packets_s)
+            self.meter.feed(now_s, carried_bytes, self.queueing_s(now_s), target_s, beside=beside)
+            if self._is_sent and beside and carries is not None and carries.confidence >= SURE_CONFIDENCE:
+                self.controller.begin_below(carries.value * FINDS_RATIO - load.calls_bps)
 
     def hear_one_way(self, now_s: float, heard: Sequence[Heard]) -> None:
         """Take queues that are this direction's alone, however few."""
@@ -101,9 +113,10 @@ class _Direction:
             self.one_way = now_s, min(each.queueing_s for each in heard)
             self._one_ways.append((now_s, max(each.queueing_s for each in heard)))
 
-    def longest_one_way_s(self) -> float | None:
-        """Return the longest queue of its own that was heard of within `BESIDE_S`."""
-        return max((each for _, each in self._one_ways), default=None)
+    def longest_one_way_s(self, now_s: float) -> float | None:
+        """Return the longest queue of its own that was heard of just now, or within `BESIDE_S`."""
+        just_now = [each for at_s, each in self._one_ways if now_s - at_s <= ALIKE_S]
+        return max(just_now or (each for _, each in self._one_ways), default=None)
 
     def standing_s(self, now_s: float) -> float | None:
         """Return the least of the queue over several frames, if it was heard of often enough."""
@@ -292,10 +305,10 @@ class Measuring:
         """Return the other direction's queue, in which a round trip has waited too: as heard, or as it is aimed at.
 
         A long one changes much between the two that are compared: unless it is steady, or one-way delays tell of this
-        direction too, a round trip is taken to have waited there as long as any packet of late.
+        direction too, a round trip is taken to have waited there as long as any packet that came just before it.
         """
         direction = self._ways[way]
-        longest_s = direction.longest_one_way_s()
+        longest_s = direction.longest_one_way_s(now_s)
         if longest_s is not None and longest_s > UNSURE_S and not is_steady:
             return longest_s
         if direction.one_way is not None and now_s - direction.one_way[0] < BESIDE_S:

@@ -47,6 +47,8 @@ PIECE_BYTES_MAX = 16_384
 PACED_RATIO = 1.15  # the window holds a sender to its share; pacing only keeps it from sending all of it at once
 AGAIN_S = 5.0  # after a fault of ours
 YIELDING = frozenset({TrafficClass.WEB, TrafficClass.BULK})  # wait for each other to begin beside a call
+BEGINS_QUEUE_S_MAX = 0.2  # a longer queue is to go before another page begins beside a call, …
+BEGINS_LATE_BPS = 2_000  # … but for one in five seconds: it may be somebody else's
 SMALL_BELOW_BPS = 400_000  # there a full segment takes 30 ms: beside a call new connections have smaller ones
 QUIET_BPS_MAX = 8_000  # a connection that moves less does not move
 LATE_S_MAX = 2.0  # what is under way is waited for so much longer where there is a queue
@@ -83,7 +85,7 @@ class Steering:
         self._sleeping: dict[int, None] = {}  # the longest not looked at first
         self._reading, self._sending = Turns(), Turns()
         self._pacers: dict[tuple[int, Way], Pacer] = {}
-        self._beginning = Pacer(self._begins_bps, clock.now_s)
+        self._beginning = Pacer(self._begins_bps, clock.now_s, burst_bytes_min=SEGMENTS_MIN * SMALL_BYTES)
         self._used = dict.fromkeys(Way, 0)
         self._in_turns = self._crowded = False
         self._busy, self._newcomer = asyncio.Event(), asyncio.Event()
@@ -187,6 +189,8 @@ class Steering:
         calls = [flow for flow in self.open.values() if flow.traffic_class is TrafficClass.REALTIME]
         if not self._steers or not calls:
             return None
+        if (self.measuring.queueing_s(Way.DOWN) or 0.0) > BEGINS_QUEUE_S_MAX:
+            return BEGINS_LATE_BPS
         rate_bps, carries = self.whole_bps(Way.DOWN), self.measuring.figures().down.capacity_bps
         if carries is None:
             return min(rate_bps, BEGINS_BPS_MIN)
@@ -224,7 +228,7 @@ class Steering:
         """How much is sent at once: a piece of what may be under way."""
         if not self._steers:
             return PIECE_BYTES_MAX
-        return min(max(int(self.measuring.window_bytes(Way.UP) / PIECES), FULL_BYTES), PIECE_BYTES_MAX)
+        return min(max(int(self.measuring.window_bytes(Way.UP) / PIECES), self._new_segment_bytes()), PIECE_BYTES_MAX)
 
     def congested(self) -> set[str]:
         """Return the tenants who ask for more than they get now."""
@@ -346,7 +350,14 @@ class Steering:
         turns = {Way.DOWN: self._reading, Way.UP: self._sending}
         in_turns = {Way.DOWN: self.kernel_shapes or self._crowded, Way.UP: self.kernel_shapes}
         alone = self.calls_alone()
-        return {way: Load(used[way], in_turns[way], turns[way].anybody_waits, alone) for way in Way}
+        calls = [
+            each for each in self.open.values() if each.traffic_class is TrafficClass.REALTIME and not each.is_near
+        ]
+        calls_bps = {
+            Way.DOWN: sum(each.down_rate_bps for each in calls),
+            Way.UP: sum(each.up_rate_bps for each in calls),
+        }
+        return {way: Load(used[way], in_turns[way], turns[way].anybody_waits, calls_bps[way], alone) for way in Way}
 
     def _steer(self, passed_s: float) -> None:
         """Give each connection its window and its pace, and those who wait their turns."""
@@ -389,7 +400,7 @@ class Steering:
             claims = self._claims(way, whole_bps)
             shares = divide(whole_bps, claims, self.policy, way)
             for number, share_bps in shares.items():
-                self.open[number].share(way, share_bps)
+                self.open[number].share(way, share_bps, whole_bps)
             if way is Way.DOWN and self._steers:
                 self._even([self.open[each.flow] for each in claims if each.demand_bps is None], passed_s)
 

@@ -30,7 +30,7 @@ class CapacityMeter:
         """Make it; `is_sent`: what is counted has been sent, and may wait yet: a burst is no proof."""
         self._is_sent = is_sent
         self._carried: deque[tuple[float, int]] = deque()
-        self._queued: deque[tuple[float, float]] = deque()  # how long the queue was, within `LATELY_S`
+        self._queued: deque[tuple[float, float]] = deque()  # how long the queue was, within `OVER_S`
         self._bps: float | None = None
         self._falls_s = 0.0  # for how long less was carried by a full link
         self._full_s = 0.0  # for how long it was seen full, up to `SURE_AFTER_S`
@@ -39,9 +39,19 @@ class CapacityMeter:
         self.out_bps: float | None = None  # over `OVER_S`, at the last look
 
     def feed(
-        self, now_s: float, carried_bytes: int, queueing_s: float | None, target_s: float, *, alone: bool = False
+        self,
+        now_s: float,
+        carried_bytes: int,
+        queueing_s: float | None,
+        target_s: float,
+        *,
+        alone: bool = False,
+        beside: bool = False,
     ) -> None:
-        """Take all that was carried since the start, and how long the queue is; `alone`: calls are."""
+        """Take all that was carried since the start, and how long the queue is; `alone`: calls are; `beside`: or not.
+
+        Beside calls others' packets come between frames: the link is full where the queue has not gone meanwhile.
+        """
         carried = self._carried
         if carried and not (now_s - carried[-1][0] <= GAP_S_MAX and carried_bytes >= carried[-1][1]):
             carried.clear()
@@ -56,19 +66,32 @@ class CapacityMeter:
         passed_s = now_s - carried[-2][0]
         if carried[-1][1] - carried[0][1] < CAME_BYTES_MIN:
             return  # a radio that is silent carries nothing now, and as much as before when it is back
-        shrinks = self._shrinks(now_s, queueing_s)
+        self._take_queue(now_s, queueing_s)
+        if self._is_sent and not alone:  # a part of what was sent waits: in the time its queue grew by, it would be out
+            out_bps *= over_s / (over_s + max(self._grown_s(carried[0][0]), 0.0))
         if now_s < self._holds_until_s:
             return
-        is_full = queueing_s is not None and queueing_s >= FULL_RATIO * target_s
+        least_s = min(each for _, each in self._queued) if beside else queueing_s
+        is_full = queueing_s is not None and min(queueing_s, 2 * (least_s or 0.0)) >= FULL_RATIO * target_s
         falls = is_full and self._bps is not None and out_bps < self._bps
         self._falls_s = self._falls_s + passed_s if falls else 0.0
         if is_full:
-            if self._is_sent and falls and (shrinks or self._drains()):
-                return
+            self._take_full(now_s, out_bps, passed_s, falls=falls, alone=alone)
+        elif not (self._is_sent and not alone and queueing_s is None):  # sent, and nobody says that it came
+            self._take_more(now_s, out_bps, passed_s, over_s, alone=alone)
+
+    def _take_full(self, now_s: float, out_bps: float, passed_s: float, *, falls: bool, alone: bool) -> None:
+        """Follow what comes out of a link that is full."""
+        if self._is_sent and falls and (self._grown_s(now_s - LATELY_S) <= 0 or self._drains()):
+            return
+        rises = self._bps is not None and out_bps > self._bps
+        if not (self._is_sent and not alone and self._full_s and rises):  # more was sent than comes out: it is lost
             self._follow(out_bps, passed_s)
             self._full_s = min(self._full_s + passed_s, SURE_AFTER_S)
-            self._learned_s = now_s
-            return
+        self._learned_s = now_s
+
+    def _take_more(self, now_s: float, out_bps: float, passed_s: float, over_s: float, *, alone: bool) -> None:
+        """Take what a link that is not full has carried, if that is more than was known."""
         if self._full_s:  # what came just before may have been carried before: a figure that was learned is surer
             out_bps -= PACKET_BYTES * 8 / over_s
         if self._bps is None or out_bps > self._bps:
@@ -97,13 +120,16 @@ class CapacityMeter:
         since = next(each for each in carried if each[0] >= carried[-1][0] - LATELY_S)
         return carried[-1][1] - since[1], carried[-1][0] - since[0]
 
-    def _shrinks(self, now_s: float, queueing_s: float | None) -> bool:
-        """Return whether the queue is no longer than it was; one that is not heard of anew does not grow."""
-        queued = self._queued
-        queued.append((now_s, queueing_s or 0.0))
-        while queued[0][0] < now_s - LATELY_S:
-            queued.popleft()
-        return queued[-1][1] <= queued[0][1]
+    def _take_queue(self, now_s: float, queueing_s: float | None) -> None:
+        """Take how long the queue is; one that is not heard of does not grow."""
+        self._queued.append((now_s, queueing_s or 0.0))
+        while len(self._queued) > 2 and self._queued[1][0] <= now_s - OVER_S:
+            self._queued.popleft()
+
+    def _grown_s(self, since_s: float) -> float:
+        """Return by how much the queue is longer than it was then; below 0: shorter."""
+        before_s = next(queueing_s for at_s, queueing_s in self._queued if at_s >= since_s)
+        return self._queued[-1][1] - before_s
 
     def _drains(self) -> bool:
         """Return whether less may be sent than comes out: after a burst, for as long as a picture waits there."""

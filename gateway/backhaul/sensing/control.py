@@ -44,6 +44,8 @@ USED_RATIO = 0.6  # of the rate that must be used for it to rise
 USED_S = 0.5  # over which use is measured
 FALL_MAX = 0.5  # at one tick
 KEPT_RATIO = 0.5  # of what the link carries is kept beside no queue, …
+CALLS_BPS_MIN = 8_000  # who uses less does not speak
+LEFT_RATIO = 0.25  # of what calls leave is taken however long the queue is: the rest lets it go
 KEPT_GONE_S = 1.0  # … and nothing beside one of half a second
 DRAIN_EVERY_S = 10.0
 DRAIN_RATIO = 0.6
@@ -57,6 +59,7 @@ class Limits:
     least_bps: int = 30_000
     most_bps: int = 100_000_000
     start_bps: int = 1_000_000
+    beside_calls_bps: int = 4_000  # the least where calls are: an order in two seconds, until the queue is gone
     packets_s_max: float = PACKETS_S_MAX  # of packets that are aimed at where they take longer than the target
 
 
@@ -86,6 +89,7 @@ class Controller:
 
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
+        self._least_bps = self._limits.least_bps
         self._rate_bps = float(self._limits.start_bps)
         self.used_bps = 0.0
         self._used: deque[tuple[float, int]] = deque()
@@ -111,7 +115,7 @@ class Controller:
         """Return what may be taken now."""
         drains = now_s < self._drains_until_s
         rate_bps = int(self._rate_bps * (DRAIN_RATIO if drains else 1.0))
-        return Pace(max(rate_bps, self._limits.least_bps), self.target_s, self._base_s, drains)
+        return Pace(max(rate_bps, self._least_bps), self.target_s, self._base_s, drains)
 
     def step(
         self,
@@ -121,17 +125,21 @@ class Controller:
         *,
         base_s: float | None = None,
         carries_bps: float = 0.0,
+        out_bps: float | None = None,
+        calls_bps: float = 0.0,
         in_turns: bool = False,
         held_up: bool = False,
     ) -> float | None:
         """Take what was used since the start, and what was heard of the queue; returns the queueing delay, if heard.
 
         `base_s` is a round trip through an empty link, where one was heard of.
-        `carries_bps` is what the link has carried of late: half of it is not given up for a queue that is nearly gone.
+        `carries_bps` is what the link has carried of late: half of it, or what `calls_bps` leave, is not given up for a
+        queue that is nearly gone. `out_bps` is the same over longer: a quarter of what calls leave is always taken.
         `in_turns`: connections take turns, because the window is too small for all, so they come in bursts.
         `held_up`: somebody waits for leave to use more.
         """
         self.used_bps = self._measure_use(now_s, used_bytes)
+        self._follow_least(out_bps, calls_bps)
         if not heard:
             return None
         passed_s = min(now_s - self._heard_s, self._base_s) if self._heard_s is not None else 0.0
@@ -144,21 +152,29 @@ class Controller:
         if now_s >= self._drains_until_s + self._base_s:  # till then it tells of the smaller window
             self._move(queueing_s, passed_s, is_used=held_up or self.used_bps > USED_RATIO * self._rate_bps)
             least_ratio = KEPT_RATIO - queueing_s / KEPT_GONE_S
-            self._rate_bps = max(self._rate_bps, min(least_ratio * carries_bps, self._limits.most_bps))
+            kept_bps = least_ratio * min(carries_bps, 2 * (carries_bps - calls_bps))
+            self._rate_bps = max(self._rate_bps, min(kept_bps, self._limits.most_bps))
         return queueing_s
+
+    def _follow_least(self, out_bps: float | None, calls_bps: float) -> None:
+        """Take no more than calls leave, down to what keeps orders going."""
+        least_bps, beside_bps = self._limits.least_bps, self._limits.beside_calls_bps
+        if calls_bps >= CALLS_BPS_MIN:
+            least_bps = int(min(max(LEFT_RATIO * ((out_bps or 0.0) - calls_bps), beside_bps), least_bps))
+        self._least_bps = least_bps
 
     def begin_below(self, most_bps: float) -> None:
         """Let what comes next begin at no more than this: more than the link has carried is a guess."""
-        self._rate_bps = max(min(self._rate_bps, most_bps), self._limits.least_bps)
+        self._rate_bps = max(min(self._rate_bps, most_bps), self._least_bps)
 
     def _move(self, queueing_s: float, passed_s: float, *, is_used: bool) -> None:
         away = (self._base_s + self.target_s) / (self._base_s + queueing_s) - 1
         change = GAIN_PER_BASE * passed_s / self._base_s * away
         if change < 0:
             self._rate_bps *= 1 + max(change, -FALL_MAX)
-        elif is_used or self._rate_bps <= self._limits.least_bps:
+        elif is_used or self._rate_bps <= self._least_bps:
             self._rate_bps *= 1 + change
-        self._rate_bps = min(max(self._rate_bps, self._limits.least_bps), self._limits.most_bps)
+        self._rate_bps = min(max(self._rate_bps, self._least_bps), self._limits.most_bps)
 
     def _queueing_s(self, now_s: float, heard: Sequence[Heard], *, in_turns: bool) -> float:
         """Return a low one of late; a higher one where turns are taken."""

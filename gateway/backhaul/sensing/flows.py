@@ -138,6 +138,10 @@ class Flows:
         sock = self._made.get(fileno)
         return sock if sock is not None and sock.fileno() == fileno else None
 
+    def fits(self, sock: socket.socket) -> bool:
+        """Say whether a connection's packets are as short as a new one's would be."""
+        return not (isinstance(sock, OwnSocket) and sock.segment_bytes > SMALL_BYTES and self.small_segments())
+
     def through(self, flow: int, sock: socket.socket, traffic_class: TrafficClass) -> None:
         """Let a flow be what this socket carries."""
         if not isinstance(sock, OwnSocket):
@@ -219,9 +223,10 @@ def _make_room(sock: OwnSocket, window_bytes: int, *, tight: bool) -> None:
 
     At first, and where it is tight, it is the window itself: autotuning lifts the clamp to what the buffer holds, once.
     It becomes smaller only to be tight: what is in flight then is more than it holds, and its open lock lets the kernel
-    make room for that (tcp_clamp_window in tcp_input.c) instead of throwing it away.
+    make room for that (tcp_clamp_window in tcp_input.c) instead of throwing it away. That room is taken back at the
+    next look: left there, an unread connection would be sent more and more.
     """
-    if not sock.room_bytes:
+    if not sock.room_bytes or tight:
         sock.room_bytes = _buffer_bytes(sock)
     settled = not tight and sock.received_bytes >= SETTLED_TIMES * window_bytes
     needed_bytes = window_bytes * 2 if settled else window_bytes

@@ -15,10 +15,17 @@ WAIT_S_MAX = 0.1  # a waiting taker sees a new rate this soon
 class Pacer:
     """Admits bytes at `rate_bps()`; None means without limit."""
 
-    def __init__(self, rate_bps: Callable[[], int | None], now_s: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        rate_bps: Callable[[], int | None],
+        now_s: Callable[[], float],
+        *,
+        burst_bytes_min: int = BURST_BYTES_MIN,
+    ) -> None:
         self._rate_bps = rate_bps
         self._now_s = now_s
-        self._tokens_bytes = float(BURST_BYTES_MIN)
+        self._burst_bytes_min = burst_bytes_min
+        self._tokens_bytes = float(burst_bytes_min)
         self._filled_s: float | None = None
         self._turn = asyncio.Lock()
 
@@ -38,10 +45,10 @@ class Pacer:
         rate_bps = self._rate_bps()
         now_s = self._now_s()
         if rate_bps is None:
-            self._tokens_bytes = max(float(size_bytes), BURST_BYTES_MIN)
+            self._tokens_bytes = max(float(size_bytes), self._burst_bytes_min)
             self._filled_s = now_s
             return 0.0
-        burst_bytes = max(rate_bps / 8 * BURST_S, BURST_BYTES_MIN)
+        burst_bytes = max(rate_bps / 8 * BURST_S, self._burst_bytes_min)
         passed_s = 0.0 if self._filled_s is None else now_s - self._filled_s
         self._filled_s = now_s
         self._tokens_bytes = min(burst_bytes, self._tokens_bytes + passed_s * rate_bps / 8)

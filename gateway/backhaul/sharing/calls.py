@@ -9,7 +9,6 @@ within a factor of four changes the picture at most six times in any minute: the
 Source: LiveKit's and oxpulse's allocators (fall at once, rise after some good seconds); Jitsi's `bwe-change-threshold`.
 """
 
-import math
 from dataclasses import dataclass, replace
 
 from gateway.backhaul.sharing.filling import UNLIMITED
@@ -27,6 +26,7 @@ ROOM_RATIOS = (1.0, 0.95, 0.9, 0.8, 0.7, 0.4)  # of the share, by the changes re
 SLIDING_S = 2.0  # a fall so soon after a change is part of a slide: one deep step instead of many
 SLIDING_RATIO = 0.5
 PICTURE_BPS = 62_000  # on the wire, with one voice: less lets no picture begin that would use it (2026-11)
+KEPT_PICTURE_BPS = 57_000  # … and this keeps the one that is seen: 30 kb/s of it, the least an encoder makes
 VOICE_BPS = 20_000  # on the wire: 12 kb/s Opus in 60 ms packets (2026-11)
 
 
@@ -54,12 +54,12 @@ def step(state: CallBudget, now_s: float, share_bps: int, queueing_s: float | No
     known = replace(state, changes_s=tuple(at_s for at_s in state.changes_s if now_s - at_s < REMEMBERED_S))
     room_ratio = ROOM_RATIOS[min(len(known.changes_s), len(ROOM_RATIOS) - 1)]
     if share_bps < state.bps:
-        sliding = known.changes_s and now_s - known.changes_s[-1] < SLIDING_S
-        if sliding:
-            smallest_ratio = PICTURE_BPS / share_bps if share_bps else math.inf  # it is better than none, for once
-            may_keep_it = len(known.changes_s) <= CHANGES_BEFORE_RISE_MAX and smallest_ratio <= room_ratio
-            room_ratio = max(min(room_ratio, SLIDING_RATIO), smallest_ratio if may_keep_it else 0.0)
-        return _changed(known, now_s, share_bps, room_ratio)
+        if known.changes_s and now_s - known.changes_s[-1] < SLIDING_S:
+            room_ratio = min(room_ratio, SLIDING_RATIO)
+        fallen_bps = _level(int(share_bps * room_ratio))
+        if len(known.changes_s) <= CHANGES_BEFORE_RISE_MAX:
+            fallen_bps = max(fallen_bps, _kept_picture(state.bps, share_bps))
+        return _changed(known, now_s, fallen_bps)
     anew = replace(known, seen_s=now_s, proving_s=now_s, lowest_bps=UNLIMITED)
     worth_it = _level(int(share_bps * room_ratio)) >= max(int(state.bps * WORTH_RATIO), state.bps + 1)
     queueing = queueing_s is not None and queueing_s > QUEUEING_MAX_S
@@ -72,11 +72,16 @@ def step(state: CallBudget, now_s: float, share_bps: int, queueing_s: float | No
     risen_bps = _level(min(int(lowest_bps * room_ratio), one_step_bps))
     if len(known.changes_s) > CHANGES_BEFORE_RISE_MAX:
         risen_bps = min(risen_bps, VOICE_BPS)
-    return anew if risen_bps <= state.bps else _changed(known, now_s, risen_bps, 1.0)
+    return anew if risen_bps <= state.bps else _changed(known, now_s, risen_bps)
 
 
-def _changed(state: CallBudget, now_s: float, share_bps: int, room_ratio: float) -> CallBudget:
-    bps = _level(int(share_bps * room_ratio))
+def _kept_picture(before_bps: int, share_bps: int) -> int:
+    """Return the smallest picture that a share still carries, for whoever sees one: it is better than none."""
+    levels_bps = (PICTURE_BPS, KEPT_PICTURE_BPS) if before_bps >= KEPT_PICTURE_BPS else ()
+    return next((bps for bps in levels_bps if bps <= share_bps), 0)
+
+
+def _changed(state: CallBudget, now_s: float, bps: int) -> CallBudget:
     changes_s = state.changes_s
     if max(bps, state.bps) > VOICE_BPS:  # a voice is sent in any case: nobody sees that it fits
         changes_s = (*changes_s, now_s)[-len(ROOM_RATIOS) :]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.backhaul.sharing.calls import (
     BLIND_PROOF_S,
+    KEPT_PICTURE_BPS,
     PICTURE_BPS,
     PROOF_S,
     QUEUEING_MAX_S,
@@ -123,6 +124,26 @@ def test_below_what_a_picture_takes_there_is_a_voice_and_below_that_nothing() ->
     assert begin(0.0, PICTURE_BPS).bps == PICTURE_BPS
     assert begin(0.0, PICTURE_BPS - 1).bps == VOICE_BPS
     assert begin(0.0, VOICE_BPS - 1).bps == 0
+
+
+@pytest.mark.parametrize(
+    ("shares", "kept_bps"),
+    [
+        ([72_000, 63_900, 62_900], PICTURE_BPS),  # a slide that ends above what a picture begins with
+        ([72_000, 63_900, 61_500], KEPT_PICTURE_BPS),
+        ([72_000, 63_900, 62_900, 59_000, 57_000], KEPT_PICTURE_BPS),
+        ([72_000, KEPT_PICTURE_BPS - 1], VOICE_BPS),
+        ([300_000, 60_000], KEPT_PICTURE_BPS),
+    ],
+)
+def test_a_picture_that_is_seen_stays_while_the_share_carries_the_smallest(shares: list[int], kept_bps: int) -> None:
+    states = [state for share in shares for state in [share] * 4]
+    assert played(states)[-1].bps == kept_bps
+
+
+def test_a_picture_that_rests_does_not_come_back_for_the_smallest() -> None:
+    assert played([VOICE_BPS] + [PICTURE_BPS - 1] * 600)[-1].bps == VOICE_BPS
+    assert played([VOICE_BPS] + [PICTURE_BPS] * 600)[-1].bps == PICTURE_BPS
 
 
 def test_after_an_outage_it_comes_back() -> None:

@@ -106,7 +106,7 @@ def test_an_idle_tunnel_asks_for_all_once_it_moves(way: Way) -> None:
     some = flow()
     some.counted(5_000, 5_000)
     idle_for(some, 30)
-    some.share(way, 0)
+    some.share(way, 0, 1_000_000)
     assert some.demand_bps(way, waits=False) == 0
     assert some.demand_bps(way, waits=True) is None
     some.counted(3_000, 100_000)
@@ -116,8 +116,10 @@ def test_an_idle_tunnel_asks_for_all_once_it_moves(way: Way) -> None:
 
 def test_the_first_packets_of_an_idle_tunnel_are_not_held_to_nothing() -> None:
     some = flow()
-    some.share(Way.UP, 0)
+    some.share(Way.UP, 0, 1_000_000)
     assert some.up_share_bps == DEMAND_BPS_MIN
+    some.share(Way.UP, 0, 8_000)
+    assert some.up_share_bps == 8_000, "nor to more than there is"
 
 
 def test_a_download_that_is_read_slowly_claims_nothing_more_of_the_uplink() -> None:
@@ -125,6 +127,6 @@ def test_a_download_that_is_read_slowly_claims_nothing_more_of_the_uplink() -> N
     some.sampled(sample())
     some.sampled(sample(0.02, received=9_000, unread=2_000, acked=300))
     moved(some, 0.1)
-    some.share(Way.UP, 100_000)
+    some.share(Way.UP, 100_000, 1_000_000)
     assert some.demand_bps(Way.DOWN, waits=False) is None
     assert some.demand_bps(Way.UP, waits=False) == DEMAND_BPS_MIN

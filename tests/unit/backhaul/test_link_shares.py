@@ -12,7 +12,6 @@ from gateway.backhaul.link import Backhaul
 from gateway.backhaul.measuring import BEGINS_BPS_MIN
 from gateway.backhaul.sensing.flows import Flows
 from gateway.backhaul.sensing.samples import FULL_BYTES
-from gateway.backhaul.shaping.pacer import BURST_BYTES_MIN
 from gateway.backhaul.shaping.window import SEGMENTS_MIN
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.backhaul.sharing.shares import Capacity
@@ -217,10 +216,10 @@ def began_s(classes: list[TrafficClass], *, beside_a_call: bool) -> list[float]:
 
 
 def test_beside_a_call_pages_begin_one_after_another_on_a_link_that_nobody_knows() -> None:
-    asked_bytes = [SEGMENTS_MIN * FULL_BYTES * number for number in range(1, 9)]
-    begun_s = [max(each - BURST_BYTES_MIN, 0) * 8 / BEGINS_BPS_MIN for each in asked_bytes]
-    assert begun_s[-1] > 1.0
-    assert began_s([WEB] * 4 + [BULK] * 4, beside_a_call=True) == pytest.approx(begun_s, abs=0.01)
+    each_s = SEGMENTS_MIN * FULL_BYTES * 8 / BEGINS_BPS_MIN
+    begun_s = began_s([WEB] * 4 + [BULK] * 4, beside_a_call=True)
+    assert begun_s == pytest.approx([begun_s[0] + each_s * number for number in range(8)], abs=0.01)
+    assert begun_s[0] < 0.02
 
 
 @pytest.mark.parametrize(("beside_a_call", "traffic_class"), [(True, INTERACTIVE), (False, WEB)])

@@ -4,8 +4,17 @@ from collections.abc import Iterable, Sequence
 
 import pytest
 
-from gateway.backhaul.measuring import BEGINS_RATIO, STANDS_S_MAX, Load, Measuring
+from gateway.backhaul.measuring import (
+    BEGINS_BPS_MIN,
+    BEGINS_RATIO,
+    BEGINS_SURE_BPS_MIN,
+    STANDS_S_MAX,
+    Load,
+    Measuring,
+    begins_bps,
+)
 from gateway.backhaul.sensing.control import Limits
+from gateway.backhaul.sensing.figures import Estimate
 from gateway.backhaul.sensing.samples import CounterSample, DelaySample, FlowSample, Sees, Way
 from tests.clocks import HandClock
 
@@ -158,3 +167,16 @@ def test_a_queue_of_two_packets_is_none(queueing_s: float, clear: bool) -> None:
     assert not Call().measuring.is_clear(Way.DOWN), "nothing was heard"
     call.passes(1.0, (queueing_s,))
     assert call.measuring.is_clear(Way.DOWN) is clear
+
+
+@pytest.mark.parametrize(
+    ("confidence", "calls_bps", "begins"),
+    [
+        (1.0, 60_000, 20_000),  # what calls leave of a link that is known
+        (1.0, 90_000, BEGINS_SURE_BPS_MIN),
+        (0.1, 60_000, int(80_000 * BEGINS_RATIO) - 60_000),
+        (0.1, 90_000, BEGINS_BPS_MIN),  # a guess is not worth a wait of seconds
+    ],
+)
+def test_others_begin_with_what_calls_leave(confidence: float, calls_bps: int, begins: int) -> None:
+    assert begins_bps(Estimate(80_000, confidence, 0.0), calls_bps) == begins
