@@ -47,6 +47,7 @@ PIECE_BYTES_MAX = 16_384
 PACED_RATIO = 1.15  # the window holds a sender to its share; pacing only keeps it from sending all of it at once
 AGAIN_S = 5.0  # after a fault of ours
 YIELDING = frozenset({TrafficClass.WEB, TrafficClass.BULK})  # wait for each other to begin beside a call
+MAKES_ROOM_S = 0.6  # until a call that had a weak link for itself uses less of it: a look at budgets, and the way there
 BEGINS_QUEUE_S_MAX = 0.2  # a longer queue is to go before another page begins beside a call, …
 BEGINS_LATE_BPS = 2_000  # … but for one in five seconds: it may be somebody else's
 SMALL_BELOW_BPS = 400_000  # there a full segment takes 30 ms: beside a call new connections have smaller ones
@@ -181,8 +182,12 @@ class Steering:
         Each connection may be sent two segments before anything is heard of the queue that they make.
         """
         flow = self.open.get(number)
-        if flow is not None and flow.traffic_class in YIELDING:
-            await self._beginning.take(SEGMENTS_MIN * self._new_segment_bytes())
+        if flow is None or flow.traffic_class not in YIELDING:
+            return
+        if self._wants_small_segments() and self.calls_alone():
+            self._company.begins(self._clock.now_s())
+            await asyncio.sleep(MAKES_ROOM_S)
+        await self._beginning.take(SEGMENTS_MIN * self._new_segment_bytes())
 
     def _begins_bps(self) -> int | None:
         """Return at what rate first bytes may be asked for; None: no call has to wait for them."""
@@ -194,7 +199,8 @@ class Steering:
         rate_bps, carries = self.whole_bps(Way.DOWN), self.measuring.figures().down.capacity_bps
         if carries is None:
             return min(rate_bps, BEGINS_BPS_MIN)
-        return min(rate_bps, begins_bps(carries, sum(flow.down_rate_bps for flow in calls)))
+        begins = min(rate_bps, begins_bps(carries, sum(flow.down_rate_bps for flow in calls)))
+        return begins // 2 if self._wants_small_segments() else begins  # what has begun goes on
 
     async def take_down(self, number: int, size_bytes: int) -> None:
         """Return when a flow may read on, after a piece of this size."""

@@ -26,6 +26,10 @@ class Company:
         if self.moved_s == NEVER_S:
             self.moved_s = now_s
 
+    def begins(self, now_s: float) -> None:
+        """Take note that something is about to move."""
+        self.moved_s = now_s
+
     def crossed(self, way: Way, beside_bytes: int, passed_s: float) -> None:
         """Take how much more has crossed since the last look than the box's own connections carried."""
         weight = min(passed_s / BESIDE_OVER_S, 1.0)
