@@ -5,6 +5,7 @@ are worth more, for they tell which direction queues: a round trip has waited in
 where the box itself loads it, less what is known of the other.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -72,12 +73,13 @@ class _Direction:
         self._lately: deque[tuple[float, float]] = deque()  # the same, as heard within `STANDS_S_MAX`
 
     def step(self, now_s: float, load: Load, carried_bytes: int, heard: Sequence[Heard], base_s: float | None) -> None:
+        known = self.meter.estimate(now_s) if load.calls_bps >= CALLS_BPS_MIN else None
         queueing_s = self.controller.step(
             now_s,
             load.used_bytes,
             heard,
             base_s=base_s,
-            carries_bps=self.meter.lately_bps() or 0.0,
+            carries_bps=min(self.meter.lately_bps() or 0.0, known.value if known is not None else math.inf),
             out_bps=self.meter.out_bps,
             calls_bps=load.calls_bps,
             in_turns=load.in_turns,

@@ -392,7 +392,8 @@ class Steering:
         late_s = min(self.measuring.queueing_s(Way.DOWN) or 0.0, LATE_S_MAX)
         patience_plans = PATIENCE_PLANS + math.ceil(late_s / TICK_S)
         window_bytes = self.measuring.window_bytes(Way.DOWN) if self._in_turns else None
-        self._reading.plan(window_bytes, coming_bytes, shares, down_bytes, patience_plans)
+        packet_bytes = max((each.packet_bytes for each in carrying.values()), default=PACKET_BYTES)
+        self._reading.plan(window_bytes, coming_bytes, shares, down_bytes, patience_plans, packet_bytes)
         going_bytes = sum(each.going_bytes for each in carrying.values())
         shares = {number: each.up_share_bps for number, each in carrying.items()}
         more_bytes = up.rate_bps / 8 * passed_s * PACED_RATIO

@@ -14,7 +14,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 RATE_BPS_MIN = 1_000
-LEFT_BYTES_MIN = 1_500  # a packet
+PACKET_BYTES_MAX = 1_500
 PATIENCE_PLANS = 25  # without a turn: half a second
 
 
@@ -46,13 +46,15 @@ class Turns:
         rates: dict[int, int],
         more_bytes: float = math.inf,
         patience_plans: int = PATIENCE_PLANS,
+        packet_bytes: int = PACKET_BYTES_MAX,
     ) -> None:
         """Take what may be under way in all, what is, and each flow's share of the rate, in bit/s.
 
-        `more_bytes` may be let come until the next plan: where even one read at a time is too much, the rate counts.
+        `more_bytes` may be let come until the next plan: where even one read at a time is too much, the rate counts,
+        and no more than a packet is saved up.
         After so many plans without a turn, what is under way is taken for lost.
         """
-        most_bytes = max(more_bytes, LEFT_BYTES_MIN)  # all at once would be read at once, and then nobody
+        most_bytes = max(more_bytes, packet_bytes)  # all at once would be read at once, and then nobody
         self._left_bytes = min(self._left_bytes + more_bytes, most_bytes) if more_bytes < math.inf else math.inf
         self._window_bytes = window_bytes
         self._coming_bytes = coming_bytes
