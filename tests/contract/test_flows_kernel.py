@@ -240,6 +240,26 @@ def test_who_is_not_read_from_offers_what_is_left_of_a_tight_window_and_loses_no
 
 
 @needs_tun
+def test_room_that_the_kernel_made_is_taken_back_so_that_nobody_is_sent_more_and_more(way: tuple[str, str]) -> None:
+    flows = flows_of(1)
+    flows.small_segments = lambda: True
+    window_bytes, unread_bytes = 2 * SMALL_BYTES, []
+    with connected(flows, way[1]) as (sock, peer):
+        for _ in range(15):
+            # as tcp_clamp_window does for what comes twice, or out of order
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 * window_bytes)
+            for _ in range(10):
+                flows.clamp(FLOW, window_bytes, tight=True)
+                peer.push()
+                flows.sample()
+                time.sleep(0.01)
+            unread_bytes.append(only(flows).unread_bytes)
+            assert read(sock) > 0
+        assert max(unread_bytes) <= 2 * window_bytes, unread_bytes
+        assert peer.told("=I", 100) == 0, "nothing had to be sent again"
+
+
+@needs_tun
 def test_a_window_may_pass_what_an_unscaled_field_can_say(way: tuple[str, str]) -> None:
     flows = flows_of()
     with connected(flows, way[1]) as (sock, peer):

@@ -57,6 +57,7 @@ class CapacityMeter:
             carried.clear()
             self.out_bps = None
         carried.append((now_s, carried_bytes))
+        self._take_queue(now_s, queueing_s)
         while len(carried) > 2 and carried[1][0] <= now_s - OVER_S:
             carried.popleft()
         over_s = now_s - carried[0][0]
@@ -66,7 +67,6 @@ class CapacityMeter:
         passed_s = now_s - carried[-2][0]
         if carried[-1][1] - carried[0][1] < CAME_BYTES_MIN:
             return  # a radio that is silent carries nothing now, and as much as before when it is back
-        self._take_queue(now_s, queueing_s)
         if self._is_sent and not alone:  # a part of what was sent waits: in the time its queue grew by, it would be out
             out_bps *= over_s / (over_s + max(self._grown_s(carried[0][0]), 0.0))
         if now_s < self._holds_until_s:

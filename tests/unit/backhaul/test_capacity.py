@@ -21,12 +21,12 @@ class Metered:
         self.now_s = 50.0
         self.carried_bytes = 0
 
-    def carry(self, rate_bps: float, for_s: float, queueing_s: float | None) -> float:
+    def carry(self, rate_bps: float, for_s: float, queueing_s: float | None, *, beside: bool = False) -> float:
         """Carry so much for some seconds; returns the figure then."""
         for _ in range(round(for_s / TICK_S)):
             self.now_s += TICK_S
             self.carried_bytes += round(rate_bps / 8 * TICK_S)
-            self.meter.feed(self.now_s, self.carried_bytes, queueing_s, TARGET_S)
+            self.meter.feed(self.now_s, self.carried_bytes, queueing_s, TARGET_S, beside=beside)
         estimate = self.meter.estimate(self.now_s)
         return estimate.value if estimate else 0.0
 
@@ -163,6 +163,38 @@ def test_a_burst_that_was_sent_beside_others_proves_little_once_the_link_was_ful
         metered.carry(200_000, 2.5, EMPTY_S)
         burst = metered.carry(350_000, 0.6, EMPTY_S)
         assert (burst < 300_000) is is_sent
+
+
+def test_what_is_sent_into_a_full_queue_proves_nothing_it_waits_there_or_is_lost() -> None:
+    metered = Metered(is_sent=True)
+    metered.meter.learn(metered.now_s, 80_000.0)
+    metered.carry(70_000, 2.5, EMPTY_S)
+    assert metered.carry(105_000, 30.0, 0.4) <= 82_000
+
+
+def test_a_queue_that_grows_holds_a_part_of_what_was_sent() -> None:
+    metered = Metered(is_sent=True)
+    for tick in range(50):  # of 100 kb/s a fifth waits longer and longer
+        found = metered.carry(100_000, 0.02, 0.25 * 0.02 * tick)
+    assert found == pytest.approx(80_000, rel=0.03)
+
+
+def test_where_nobody_tells_of_the_queue_more_that_was_sent_is_no_proof_beside_others() -> None:
+    metered = Metered(is_sent=True)
+    metered.meter.learn(metered.now_s, 80_000.0)
+    metered.carry(70_000, 2.5, EMPTY_S)
+    assert metered.carry(105_000, 30.0, None) <= 82_000
+
+
+def test_beside_calls_a_link_whose_queue_went_meanwhile_was_not_full() -> None:
+    for beside in (True, False):
+        metered = Metered()
+        metered.meter.learn(metered.now_s, 80_000.0)
+        metered.carry(70_000, 2.5, EMPTY_S)
+        for _ in range(40):
+            metered.carry(60_000, 0.2, EMPTY_S, beside=beside)
+            found = metered.carry(60_000, 0.1, FULL_S, beside=beside)
+        assert (found == 80_000) is beside
 
 
 def test_a_packet_more_in_what_is_counted_is_no_proof_of_more() -> None:

@@ -179,3 +179,34 @@ def test_the_window_is_drawn_in_for_a_moment_where_the_base_delay_was_not_seen_f
     let_out = [tick for tick, ratio in enumerate(ratios) if ratio > 1.5]
     assert len(drawn_in) == len(let_out) == 2
     assert all(0 < (end - begin) * TICK_S < 0.1 for begin, end in zip(drawn_in, let_out, strict=True))
+
+
+def beside_calls(calls_bps: float, out_bps: float, queues_s: list[float]) -> int:
+    """Return the rate of others after seconds beside calls on a link that carries so much."""
+    driven = Driven()
+    for queueing_s in queues_s:
+        driven.now_s += TICK_S
+        driven.used_bytes += int(driven.rate_bps / 8 * TICK_S) + 1
+        driven.controller.step(
+            driven.now_s,
+            driven.used_bytes,
+            [Heard(queueing_s, BASE_S)],
+            base_s=BASE_S,
+            carries_bps=out_bps,
+            out_bps=out_bps,
+            calls_bps=calls_bps,
+        )
+    return driven.rate_bps
+
+
+def test_beside_calls_others_fall_below_what_is_left_until_the_queue_is_gone() -> None:
+    long = [0.4] * 500
+    assert beside_calls(62_000, 80_000, long) <= (80_000 - 62_000) / 3, "of a weak link little"
+    assert beside_calls(200_000, 1_000_000, long) >= LIMITS.least_bps, "as beside no call"
+    assert beside_calls(0, 80_000, long) == LIMITS.least_bps
+
+
+def test_what_is_kept_while_a_queue_is_nearly_gone_is_no_more_than_calls_leave() -> None:
+    nearly_gone = [0.1] * 100
+    assert beside_calls(62_000, 80_000, nearly_gone) <= 80_000 - 62_000
+    assert beside_calls(0, 800_000, nearly_gone) >= 0.35 * 800_000

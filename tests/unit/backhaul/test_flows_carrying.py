@@ -128,8 +128,22 @@ async def side_by_side() -> None:
     assert len({sock for each in carriers for sock in each.ever}) == 4
 
 
+async def with_long_packets_before_a_call() -> None:
+    flows, carrier = Flows(HandClock()), Noting()
+    async with served() as url, session_of(flows) as session:
+        for small in (False, True, True, False):
+            flows.small_segments = lambda small=small: small  # type: ignore[misc]
+            with carrying(carrier):
+                async with session.get(url) as response:
+                    assert await response.read() == BODY
+    before, beside, again, after = carrier.ever
+    assert beside is not before, "its packets would be too long"
+    assert before.fileno() == -1
+    assert [again, after] == [beside, beside], "short ones do no harm"
+
+
 @pytest.mark.parametrize("loop", LOOPS)
-@pytest.mark.parametrize("journey", [one_after_another, broken_off, side_by_side])
+@pytest.mark.parametrize("journey", [one_after_another, broken_off, side_by_side, with_long_packets_before_a_call])
 def test_a_request_is_carried(
     journey: Callable[[], Coroutine[None, None, None]], loop: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:

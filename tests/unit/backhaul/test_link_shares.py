@@ -11,11 +11,12 @@ from gateway.backhaul.dialer import Endpoint, connect
 from gateway.backhaul.link import Backhaul
 from gateway.backhaul.measuring import BEGINS_BPS_MIN
 from gateway.backhaul.sensing.flows import Flows
-from gateway.backhaul.sensing.samples import FULL_BYTES
+from gateway.backhaul.sensing.samples import FULL_BYTES, Way
 from gateway.backhaul.shaping.window import SEGMENTS_MIN
 from gateway.backhaul.sharing.classes import TrafficClass
+from gateway.backhaul.sharing.company import ALONE_AFTER_S
 from gateway.backhaul.sharing.shares import Capacity
-from gateway.backhaul.steering import IDLE_AFTER_S, IDLE_TICK_S, TICK_S
+from gateway.backhaul.steering import IDLE_AFTER_S, IDLE_TICK_S, MAKES_ROOM_S, TICK_S
 from tests.clocks import HandClock
 from tests.unit.demo.virtual_time import LoopClock, in_virtual_time
 
@@ -220,6 +221,27 @@ def test_beside_a_call_pages_begin_one_after_another_on_a_link_that_nobody_knows
     begun_s = began_s([WEB] * 4 + [BULK] * 4, beside_a_call=True)
     assert begun_s == pytest.approx([begun_s[0] + each_s * number for number in range(8)], abs=0.01)
     assert begun_s[0] < 0.02
+
+
+@pytest.mark.parametrize(("content_bps", "waits_s"), [(75_000, MAKES_ROOM_S), (2_000_000, 0.0)])
+def test_a_call_that_has_a_weak_link_for_itself_makes_room_before_a_page_begins(
+    content_bps: int, waits_s: float
+) -> None:
+    async def journey() -> None:
+        backhaul = made(measured=True)
+        with backhaul.share(REALTIME), backhaul.share(WEB) as page:
+            for direction in Way:
+                backhaul.checked(direction, content_bps)
+            await asyncio.sleep(ALONE_AFTER_S + 1)
+            assert backhaul.steering.calls_alone()
+            since_s = LoopClock().now_s()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(page.begin())
+                await asyncio.sleep(0.01)
+                assert backhaul.steering.calls_alone() is (waits_s == 0), "its budget falls meanwhile"
+            assert LoopClock().now_s() - since_s == pytest.approx(max(waits_s, 0.01), abs=0.02)
+
+    in_virtual_time(journey())
 
 
 @pytest.mark.parametrize(("beside_a_call", "traffic_class"), [(True, INTERACTIVE), (False, WEB)])

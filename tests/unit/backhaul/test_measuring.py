@@ -128,6 +128,19 @@ def test_what_a_round_trip_waits_beyond_the_download_s_queue_is_the_upload_s() -
     assert call.measuring.queueing_s(Way.UP) == pytest.approx(0.3, abs=0.001)
 
 
+def test_a_download_s_queue_of_half_a_second_ago_hides_none_of_the_upload_s() -> None:
+    call = Call(alone=False)
+    call.told(BASE_S, Sees.BOTH)
+    call.passes(1.0, (0.0,))
+    for _ in range(5):
+        call.told(BASE_S + 0.4)
+        call.passes(0.5)
+        call.told(BASE_S + 0.15)
+        call.told(BASE_S + 0.45, Sees.BOTH)
+        call.passes(0.1)
+    assert call.measuring.queueing_s(Way.UP) == pytest.approx(0.3, abs=0.001)
+
+
 def test_bursts_of_a_call_alone_do_not_show_a_full_link() -> None:
     call = Call()
     call.passes(10.0, (0.15, 0.1, 0.0))
