@@ -125,8 +125,7 @@ class CallBudgets:
                 continue
             if way in self._alone:
                 self._found[way] = self._alone.pop(way)
-                least_bps = min(self._share_bps(way, calls), PICTURE_BPS)
-                self._kept[way] = begin(now_s, max(before_bps, least_bps))
+                self._kept[way] = begin(now_s, _begins_bps(before_bps, self._share_bps(way, calls)))
             share_bps, known = self._share_bps(way, calls), self._kept.get(way)
             queueing_s = self._felt_s(way)
             self._kept[way] = begin(now_s, share_bps) if known is None else step(known, now_s, share_bps, queueing_s)
@@ -214,3 +213,10 @@ class CallBudgets:
 
     def _open(self) -> Counter[TrafficClass]:
         return Counter(flow.traffic_class for flow in self._steering.open.values())
+
+
+def _begins_bps(before_bps: int, share_bps: int) -> int:
+    """Return what a call goes on with that is no longer alone; within a picture, the tenth it had more is no fall."""
+    if share_bps >= PICTURE_BPS:
+        return min(max(before_bps, PICTURE_BPS), share_bps)
+    return max(before_bps, share_bps)

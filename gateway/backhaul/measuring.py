@@ -35,7 +35,8 @@ KEYFRAME_BITS = 48_000  # … nor that of a small picture that begins
 BEGINS_RATIO = 1.5  # beside a call others begin at so much more than the link has carried, where that is a guess, …
 BEGINS_BPS_MIN = 50_000  # … and at least so fast, …
 BEGINS_SURE_BPS_MIN = 8_000  # … or so, where it is none: on a weak link two segments each are seconds of a queue
-FINDS_RATIO = 1.05  # of what the link is known to carry is tried beside calls, so that it is seen when it carries more
+FINDS_RATIO = 1.05  # of what the link was seen to carry is sent beside calls, …
+FINDS_AFTER_S = 5.0  # … or what its queue allows, where it was not seen full for so long: it may carry more by now
 CALLS_TARGET_S = 0.1  # calls alone aim at no queue: at half of this one that stands is felt (bufferbloat.net), …
 FRAMES_BITS = 12_000  # … or of two small pictures' frames
 STANDS_S_MAX, STANDS_HEARD_MIN = 1.2, 2  # where it is seldom heard of: as long as it takes to hear of it twice
@@ -104,7 +105,8 @@ class _Direction:
             beside = load.calls_bps >= CALLS_BPS_MIN
             target_s = max(self.controller.target_s, packets_s)
             self.meter.feed(now_s, carried_bytes, self.queueing_s(now_s), target_s, beside=beside)
-            if self._is_sent and beside and carries is not None and carries.confidence >= SURE_CONFIDENCE:
+            is_sure = carries is not None and carries.confidence >= SURE_CONFIDENCE and carries.age_s < FINDS_AFTER_S
+            if self._is_sent and beside and carries is not None and is_sure:
                 self.controller.begin_below(carries.value * FINDS_RATIO - load.calls_bps)
 
     def hear_one_way(self, now_s: float, heard: Sequence[Heard]) -> None:

@@ -48,7 +48,7 @@ PACED_RATIO = 1.15  # the window holds a sender to its share; pacing only keeps 
 AGAIN_S = 5.0  # after a fault of ours
 YIELDING = frozenset({TrafficClass.WEB, TrafficClass.BULK})  # wait for each other to begin beside a call
 MAKES_ROOM_S = 0.6  # until a call that had a weak link for itself uses less of it: a look at budgets, and the way there
-BEGINS_QUEUE_S_MAX = 0.2  # a longer queue is to go before another page begins beside a call, …
+BEGINS_QUEUE_S_MAX = 0.2  # a longer queue is to go before another page begins beside a call on a weak link, …
 BEGINS_LATE_BPS = 2_000  # … but for one in five seconds: it may be somebody else's
 SMALL_BELOW_BPS = 400_000  # there a full segment takes 30 ms: beside a call new connections have smaller ones
 QUIET_BPS_MAX = 8_000  # a connection that moves less does not move
@@ -191,16 +191,17 @@ class Steering:
 
     def _begins_bps(self) -> int | None:
         """Return at what rate first bytes may be asked for; None: no call has to wait for them."""
-        calls = [flow for flow in self.open.values() if flow.traffic_class is TrafficClass.REALTIME]
+        calls = self._calls()
         if not self._steers or not calls:
             return None
-        if (self.measuring.queueing_s(Way.DOWN) or 0.0) > BEGINS_QUEUE_S_MAX:
-            return BEGINS_LATE_BPS
         rate_bps, carries = self.whole_bps(Way.DOWN), self.measuring.figures().down.capacity_bps
         if carries is None:
             return min(rate_bps, BEGINS_BPS_MIN)
         begins = min(rate_bps, begins_bps(carries, sum(flow.down_rate_bps for flow in calls)))
-        return begins // 2 if self._wants_small_segments() else begins  # what has begun goes on
+        if not self._wants_small_segments():
+            return begins
+        is_late = (self.measuring.queueing_s(Way.DOWN) or 0.0) > BEGINS_QUEUE_S_MAX
+        return BEGINS_LATE_BPS if is_late else begins // 2  # what has begun goes on
 
     async def take_down(self, number: int, size_bytes: int) -> None:
         """Return when a flow may read on, after a piece of this size."""
@@ -264,8 +265,11 @@ class Steering:
 
     def calls_alone(self) -> bool:
         """Say whether there are calls, and they have had the link to themselves for a while, or nearly."""
-        calls = any(each.traffic_class is TrafficClass.REALTIME and not each.is_near for each in self.open.values())
-        return calls and self._company.leaves_alone(self._clock.now_s())
+        return bool(self._calls()) and self._company.leaves_alone(self._clock.now_s())
+
+    def _calls(self) -> list[Flow]:
+        """Return the calls that cross the link."""
+        return [each for each in self.open.values() if each.traffic_class is TrafficClass.REALTIME and not each.is_near]
 
     def _watch_company(self, now_s: float, used: dict[Way, int], before: CounterSample, passed_s: float) -> None:
         """Take note of what crosses beside calls, where the kernel shapes it, and beside the box's own connections."""
@@ -355,10 +359,7 @@ class Steering:
         used = {Way.DOWN: carried.down_bytes, Way.UP: carried.up_bytes} if self.kernel_shapes else self._used
         turns = {Way.DOWN: self._reading, Way.UP: self._sending}
         in_turns = {Way.DOWN: self.kernel_shapes or self._crowded, Way.UP: self.kernel_shapes}
-        alone = self.calls_alone()
-        calls = [
-            each for each in self.open.values() if each.traffic_class is TrafficClass.REALTIME and not each.is_near
-        ]
+        alone, calls = self.calls_alone(), self._calls()
         calls_bps = {
             Way.DOWN: sum(each.down_rate_bps for each in calls),
             Way.UP: sum(each.up_rate_bps for each in calls),
@@ -461,15 +462,12 @@ class Steering:
         segments = self.measuring.pace(Way.DOWN).window_bytes / (len(self.open) or 1) // segment_bytes
         return int(min(max(segments, SEGMENTS_MIN) * segment_bytes, FIRST_BYTES_MAX))
 
-    def _has_calls(self) -> bool:
-        return any(flow.traffic_class is TrafficClass.REALTIME for flow in self.open.values())
-
     def _new_segment_bytes(self) -> int:
         return SMALL_BYTES if self._wants_small_segments() else FULL_BYTES
 
     def _wants_small_segments(self) -> bool:
         """Return whether a new connection's packets are to be short, so that a voice waits less behind each."""
-        if not self._steers or not self._has_calls():
+        if not self._steers or not self._calls():
             return False
         carries = self.measuring.figures().down.capacity_bps
         return carries is not None and carries.value < SMALL_BELOW_BPS

@@ -84,6 +84,14 @@ class Exchange:
                 assert_never(decision)
 
     async def _decide(self) -> Decision:
+        fetches, ask = self._means.fetches, self._ask
+        coming = fetches.coming(ask.site, ask.url)
+        decision = await self._look()
+        if coming is None or coming is fetches.coming(ask.site, ask.url) or isinstance(decision, Serve):
+            return decision
+        return await self._look()  # what was coming came while the store was looked at, and may be there by now
+
+    async def _look(self) -> Decision:
         means, ask = self._means, self._ask
         self._changes = self._route.early.generations.changes  # before the store is looked at
         shelf = await means.store.shelf(ask.site, ask.url) if ask.reusable else ()

@@ -13,6 +13,7 @@ OVER_S = 0.6  # what comes out is measured over this: ten frames of a call, seve
 GAP_S_MAX = 1.0  # nobody looked for longer: what came out meanwhile is no rate
 LATELY_S = 0.25  # what comes out now: in a fall that is what counts
 CAME_BYTES_MIN = 3_000  # two packets
+LOST_RATIO = 1.5  # of what comes out of a full link may be sent for seconds: the rest of it is thrown away
 FULL_RATIO = 0.5  # of the target queue: with so much of it the link is full
 FALL_S, RISE_S = 0.5, 2.0  # within which the figure follows
 DRAINS_BITS = 120_000  # at what the link carries: until a small picture beside what goes on is out of the queue
@@ -77,15 +78,15 @@ class CapacityMeter:
         self._falls_s = self._falls_s + passed_s if falls else 0.0
         if is_full:
             self._take_full(now_s, out_bps, passed_s, falls=falls, alone=alone)
-        elif not (self._is_sent and not alone and queueing_s is None):  # sent, and nobody says that it came
+        elif not (self._is_sent and not alone and self._full_s and queueing_s is None):  # nobody says that it came
             self._take_more(now_s, out_bps, passed_s, over_s, alone=alone)
 
     def _take_full(self, now_s: float, out_bps: float, passed_s: float, *, falls: bool, alone: bool) -> None:
         """Follow what comes out of a link that is full."""
         if self._is_sent and falls and (self._grown_s(now_s - LATELY_S) <= 0 or self._drains()):
             return
-        rises = self._bps is not None and out_bps > self._bps
-        if not (self._is_sent and not alone and self._full_s and rises):  # more was sent than comes out: it is lost
+        known_bps = self._bps or 0.0
+        if not (self._is_sent and not alone and self._full_s and known_bps < out_bps < LOST_RATIO * known_bps):
             self._follow(out_bps, passed_s)
             self._full_s = min(self._full_s + passed_s, SURE_AFTER_S)
         self._learned_s = now_s

@@ -24,7 +24,7 @@ REMEMBERED_S = 60.0  # how long a change counts
 CHANGES_BEFORE_RISE_MAX = 3  # a rise and the falls it may lead to make six a minute
 ROOM_RATIOS = (1.0, 0.95, 0.9, 0.8, 0.7, 0.4)  # of the share, by the changes remembered
 SLIDING_S = 2.0  # a fall so soon after a change is part of a slide: one deep step instead of many
-SLIDING_RATIO = 0.5
+SLIDES_RATIO, SLIDING_RATIO = 0.95, 0.5  # an estimate that wavers is no slide
 PICTURE_BPS = 62_000  # on the wire, with one voice: less lets no picture begin that would use it (2026-11)
 KEPT_PICTURE_BPS = 57_000  # … and this keeps the one that is seen: 30 kb/s of it, the least an encoder makes
 VOICE_BPS = 20_000  # on the wire: 12 kb/s Opus in 60 ms packets (2026-11)
@@ -54,7 +54,8 @@ def step(state: CallBudget, now_s: float, share_bps: int, queueing_s: float | No
     known = replace(state, changes_s=tuple(at_s for at_s in state.changes_s if now_s - at_s < REMEMBERED_S))
     room_ratio = ROOM_RATIOS[min(len(known.changes_s), len(ROOM_RATIOS) - 1)]
     if share_bps < state.bps:
-        if known.changes_s and now_s - known.changes_s[-1] < SLIDING_S:
+        slides = bool(known.changes_s) and now_s - known.changes_s[-1] < SLIDING_S
+        if slides and share_bps < SLIDES_RATIO * state.bps:
             room_ratio = min(room_ratio, SLIDING_RATIO)
         fallen_bps = _level(int(share_bps * room_ratio))
         if len(known.changes_s) <= CHANGES_BEFORE_RISE_MAX:

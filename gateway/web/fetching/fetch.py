@@ -145,6 +145,10 @@ class Fetches:
         decision = decide(ask, Selection(stored, others=False), now_s=self._clock.wall_s(), link_down=False)
         return isinstance(decision, Serve) and not decision.refresh
 
+    def coming(self, site: str, url: str) -> Fetch | None:
+        """Return the fetch of a whole that others may join."""
+        return self._shared.get((site, url, ""))
+
     def slices(self, site: str, url: str) -> bool:
         """Say whether a URL may be fetched in slices, as far as is known."""
         return self._apart.get((site, url, _NO_SLICES), 0.0) <= self._clock.now_s()

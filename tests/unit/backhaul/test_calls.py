@@ -77,6 +77,11 @@ def test_it_falls_in_the_step_that_tells_of_it() -> None:
     assert state.bps == 300_000
 
 
+def test_an_estimate_that_wavers_is_no_slide_and_half_of_it_is() -> None:
+    assert played([223_000, 215_000, 214_900])[-1].bps >= 200_000
+    assert played([223_000, 215_000, 110_000])[-1].bps < 110_000
+
+
 def test_it_rises_in_steps_after_good_seconds() -> None:
     shares = [300_000] + [800_000] * 200
     levels = [state.bps for state in played(shares)]

@@ -12,6 +12,7 @@ from gateway.errors import NoCapacity
 from gateway.web import answer as answering
 from gateway.web.fetching import fetch as fetching
 from gateway.web.fetching.fetch import Fetches
+from gateway.web.rules.stored import Shelf
 from tests.conformance.web_world import Got, Pairs, Script, Seen, World, reply, world
 from tests.ranged_origin import RangedOrigin, made
 from tests.waiting import wait_until
@@ -85,6 +86,26 @@ async def test_who_comes_late_joins_only_what_the_store_would_serve_her(
         first, second = await late(w, OldThenNew(("Cache-Control", control)), asked, passed_s=300)
         assert (first.body, second.body) == (b"OLD", body)
         assert second.get("age") == ("300" if body == b"OLD" else None)
+
+
+async def test_what_came_while_the_store_was_looked_at_is_not_fetched_again(tmp_path: Path) -> None:
+    async with world(tmp_path / "web") as w:
+        script, store, looks = OldThenNew(FRESH), w.room._store, []
+        shelf = store.shelf
+
+        async def slow(site: str, url: str) -> Shelf:
+            found = await shelf(site, url)
+            looks.append(found)
+            if len(looks) == 2:  # the second request's first
+                script.go.set()
+                await wait_until(lambda: not w.room._fetches._open)
+            return found
+
+        with patch.object(store, "shelf", slow):
+            first, second = await late(w, script)
+        assert (first.body, second.body) == (b"OLD", b"OLD")
+        assert script.gets == 1
+        assert [bool(each) for each in looks] == [False, False, True]
 
 
 async def test_who_wants_her_own_takes_no_fetch_from_those_who_share_it(tmp_path: Path) -> None:
