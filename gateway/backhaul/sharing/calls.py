@@ -4,7 +4,8 @@ Proof is a few seconds at the present level in which more was there all the whil
 saw within the last minute makes the next level leave more room under the share, and after some nothing rises until they
 are past: whoever sees a small picture for a minute is served better than whoever sees it jump. So a share that stays
 within a factor of four changes the picture at most six times in any minute: the last three of more would be falls, to
-0.8 × 0.7 × 0.4 < 1/4 of the largest share, and then none is below. One state serves one direction.
+0.8 × 0.7 × 0.4 < 1/4 of the largest share, and then none is below. A picture that is seen stays through the first falls
+while the share carries the smallest one. One state serves one direction.
 
 Source: LiveKit's and oxpulse's allocators (fall at once, rise after some good seconds); Jitsi's `bwe-change-threshold`.
 """
