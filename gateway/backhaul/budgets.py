@@ -35,6 +35,7 @@ DRAINS_BITS = 48_000  # … or as long as two turns of a download take, which ar
 DRAINS_RATIO = 0.4  # for which calls leave more than half the link: at once, for each step less is one that people see
 BURST_RATIO, BURST_DRAINS_RATIO = 0.8, 0.65  # a link that carries what it did has not fallen: somebody has begun
 DRAINS_BPS_MIN = 120_000  # whatever waits: a picture that paused comes back later than the queue goes
+LEAVES_RATIO, LEAVES_BPS_MAX = 0.3, 75_000  # to others: with less, two packets of each make a queue that stays
 FRESH_S = 2.0  # an estimate so young bounds what calls that are alone find out
 PROVES_RATIO = 1.5  # a call may find out so much more than the link has carried so far, while no queue grows
 
@@ -183,6 +184,9 @@ class CallBudgets:
         carries_bps = int(estimate.value)
         if estimate.confidence < SURE_CONFIDENCE:  # it carries at least that: more is found out by trying
             carries_bps = max(int(carries_bps * PROVES_RATIO), self._least_bps(way))
+        if self._has_company():
+            leaves_bps = min(int(LEAVES_RATIO * carries_bps), LEAVES_BPS_MAX)
+            wants_bps = min(wants_bps, max((carries_bps - leaves_bps) // calls, PICTURE_BPS))
         measuring, alone = self._steering.measuring, self._steering.calls_alone()
         queueing_s = measuring.standing_s(way) if alone else measuring.queueing_s(way)  # one picture's is soon gone
         drains_s = max(DRAINS_S_MIN, DRAINS_BITS / max(carries_bps, 1))
@@ -194,6 +198,13 @@ class CallBudgets:
             carries_bps = max(drains_bps, min(carries_bps, DRAINS_BPS_MIN))
         in_use = {**self._open(), TrafficClass.REALTIME: calls}
         return divide(carries_bps, in_use, calls * wants_bps, policy)[TrafficClass.REALTIME] // calls
+
+    def _has_company(self) -> bool:
+        """Say whether something else moves beside the calls, or is open when the next one begins."""
+        in_use = self._open()
+        if in_use[TrafficClass.REALTIME]:
+            return not self._steering.calls_alone()
+        return bool(in_use.keys() & {TrafficClass.WEB, TrafficClass.BULK})
 
     def _least_bps(self, way: Way) -> int:
         """Return what a link is taken to carry at least while nobody is sure."""

@@ -15,6 +15,8 @@ from gateway.backhaul.budgets import (
     CALL_CLAIMS_BPS,
     CALL_UNKNOWN_BPS,
     CALL_WANTS_BPS,
+    LEAVES_BPS_MAX,
+    LEAVES_RATIO,
     Budget,
 )
 from gateway.backhaul.link import Backhaul
@@ -106,6 +108,52 @@ def test_a_call_alone_finds_out_what_nobody_knows_and_beside_others_takes_its_sh
                     assert 0 < beside_bps <= 360_000
                     await asyncio.sleep(20)
                     assert backhaul.call_budget().down_bps <= 360_000, "nothing is tried beside others"
+
+    in_virtual_time(journey())
+
+
+@pytest.mark.parametrize("carries_bps", [80_000, 150_000, 250_000, 400_000])
+def test_a_call_makes_room_at_once_for_whoever_begins_beside_it_and_not_by_and_by(
+    carries_bps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def journey() -> None:
+        async with running(made(Figures(carries_bps), monkeypatch)) as backhaul:
+            heard(backhaul, monkeypatch, out_bps=0.9 * carries_bps)
+            with backhaul.share(REALTIME):
+                await asyncio.sleep(60)
+                alone_bps = backhaul.call_budget().down_bps
+                assert alone_bps >= 0.85 * carries_bps
+                with backhaul.share(WEB):
+                    for _ in range(20):
+                        backhaul.steering._company.begins(LoopClock().now_s())
+                        await ticks(1)
+                        beside_bps = backhaul.call_budget().down_bps
+                        leaves_bps = min(int(LEAVES_RATIO * carries_bps), LEAVES_BPS_MAX)
+                        assert beside_bps == max(carries_bps - leaves_bps, PICTURE_BPS)
+
+    in_virtual_time(journey())
+
+
+def test_two_calls_make_room_together_and_keep_a_picture_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def journey() -> None:
+        for carries_bps, each_bps in ((400_000, (400_000 - LEAVES_BPS_MAX) // 2), (160_000, PICTURE_BPS)):
+            async with running(made(Figures(carries_bps), monkeypatch)) as backhaul:
+                heard(backhaul, monkeypatch, out_bps=0.9 * carries_bps)
+                with backhaul.share(REALTIME), backhaul.share(REALTIME), backhaul.share(WEB):
+                    backhaul.steering._company.begins(LoopClock().now_s())
+                    await ticks()
+                    assert backhaul.call_budget().down_bps == each_bps
+
+    in_virtual_time(journey())
+
+
+def test_a_call_that_has_room_gives_nothing_up_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def journey() -> None:
+        async with running(made(Figures(4_000_000), monkeypatch)) as backhaul:
+            with backhaul.share(REALTIME), backhaul.share(WEB):
+                backhaul.steering._company.begins(LoopClock().now_s())
+                await ticks()
+                assert backhaul.call_budget() == Budget(CALL_WANTS_BPS, CALL_WANTS_BPS)
 
     in_virtual_time(journey())
 
