@@ -21,6 +21,7 @@ IDLE_BPS_MAX = 1_000  # who uses less claims nothing: hundreds of tunnels stay o
 STALLED_S = 2.0  # nothing was acknowledged for so long: what waits for its far end is not under way
 NEAR_S = 0.003  # a round trip no mobile or satellite link has: the peer is on this side of it
 MOVES_BPS_MIN = 500  # a segment in the last four seconds
+YIELDING = frozenset({TrafficClass.WEB, TrafficClass.BULK})  # wait for each other to begin beside a call
 LEAST_BPS = 8_000  # no flow is told less
 NEVER_S = float("-inf")
 
@@ -38,6 +39,7 @@ class Flow:
     acked_bytes: int = 0
     unread_bytes: int = 0
     offered_bytes: int = 0  # may still come, whether it is read from or not
+    paid_bytes: int = 0  # of what may ever come, so much was waited for
     going_bytes: int = 0  # was given to the kernel, and is not acknowledged
     window_bytes: int | None = None
     owed_bytes: float = 0.0
@@ -61,6 +63,17 @@ class Flow:
     def coming_bytes(self, *, crowded: bool) -> int:
         """Return what may still come without another read: as it was offered; or, where others may come too, hardly."""
         return self.offered_bytes if crowded else max((self.window_bytes or 0) - self.unread_bytes, 0)
+
+    def owes_bytes(self) -> int:
+        """Return what comes without having been waited for, once: a connection's first window, and what is read early.
+
+        Who has something to come will be sent all it was offered; an order's answer is as long as it is.
+        """
+        offered_bytes = self.offered_bytes if self.traffic_class in YIELDING else 0
+        promised_bytes = self.arrived_bytes + offered_bytes
+        owes_bytes = max(promised_bytes - self.paid_bytes, 0)
+        self.paid_bytes = min(self.paid_bytes + owes_bytes, promised_bytes + (self.window_bytes or 0))
+        return owes_bytes
 
     def share(self, way: Way, share_bps: int, whole_bps: int) -> None:
         """Take its share of a direction, of which all have `whole_bps`."""
@@ -92,6 +105,11 @@ class Flow:
     def dials(self) -> bool:
         """Whether it waits for a connection."""
         return not self.is_sampled and not self.down_bytes
+
+    @property
+    def is_short_answer(self) -> bool:
+        """Whether it is, so far, what an order is answered with: that waits for no page."""
+        return self.traffic_class not in YIELDING and self.down_bytes <= SEGMENTS_MIN * self.segment_bytes
 
     @property
     def moves(self) -> bool:
@@ -137,6 +155,7 @@ class Flow:
         self.is_near = sample.min_rtt_s is not None and sample.min_rtt_s < NEAR_S
         if self.window_bytes is None:
             self.is_sampled, self.went_s = True, sample.at_s
+            self.paid_bytes += self.arrived_bytes
             self.going_bytes = sample.unsent_bytes
             self.window_bytes = SEGMENTS_MIN * self.segment_bytes
             return  # it has a connection from now on: what came before is not its own

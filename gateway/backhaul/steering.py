@@ -18,7 +18,7 @@ from itertools import islice
 
 import structlog
 
-from gateway.backhaul.flow import LEAST_BPS, PACKET_BYTES, WIRE_RATIO, Flow
+from gateway.backhaul.flow import HEADERS_BYTES, LEAST_BPS, PACKET_BYTES, WIRE_RATIO, YIELDING, Flow
 from gateway.backhaul.measuring import BEGINS_BPS_MIN, Load, Measuring, begins_bps
 from gateway.backhaul.sensing.figures import Estimate, LinkFigures, WayFigures
 from gateway.backhaul.sensing.flows import SMALL_BYTES, Flows
@@ -46,10 +46,10 @@ PIECES = 4  # of a window that are sent one by one
 PIECE_BYTES_MAX = 16_384
 PACED_RATIO = 1.15  # the window holds a sender to its share; pacing only keeps it from sending all of it at once
 AGAIN_S = 5.0  # after a fault of ours
-YIELDING = frozenset({TrafficClass.WEB, TrafficClass.BULK})  # wait for each other to begin beside a call
 MAKES_ROOM_S = 0.6  # until a call that had a weak link for itself uses less of it: a look at budgets, and the way there
 BEGINS_QUEUE_S_MAX = 0.2  # a longer queue is to go before another page begins beside a call on a weak link, …
 BEGINS_LATE_BPS = 2_000  # … but for one in five seconds: it may be somebody else's
+SMALL_PACKET_BYTES = SMALL_BYTES + HEADERS_BYTES
 SMALL_BELOW_BPS = 400_000  # there a full segment takes 30 ms: beside a call new connections have smaller ones
 QUIET_BPS_MAX = 8_000  # a connection that moves less does not move
 LATE_S_MAX = 2.0  # what is under way is waited for so much longer where there is a queue
@@ -92,6 +92,7 @@ class Steering:
         self._busy, self._newcomer = asyncio.Event(), asyncio.Event()
         self._moved_s = NEVER_S
         self._company = Company()
+        self._room_s = NEVER_S  # when a call has made room for whoever begins
         self._divided_s = NEVER_S
         flows.first_window_bytes, flows.small_segments = self._first_window_bytes, self._wants_small_segments
 
@@ -184,10 +185,17 @@ class Steering:
         flow = self.open.get(number)
         if flow is None or flow.traffic_class not in YIELDING:
             return
-        if self._wants_small_segments() and self.calls_alone():
-            self._company.begins(self._clock.now_s())
-            await asyncio.sleep(MAKES_ROOM_S)
+        if self._wants_small_segments():
+            now_s = self._clock.now_s()
+            if self.calls_alone():
+                self._company.begins(now_s)
+                self._room_s = now_s + MAKES_ROOM_S
+            await asyncio.sleep(max(self._room_s - now_s, 0.0))
         await self._beginning.take(SEGMENTS_MIN * self._new_segment_bytes())
+        if self._wants_small_segments():
+            await self._reading.take(number, SEGMENTS_MIN * SMALL_BYTES)
+            flow.paid_bytes = SEGMENTS_MIN * SMALL_BYTES
+            self.wake(number)
 
     def _begins_bps(self) -> int | None:
         """Return at what rate first bytes may be asked for; None: no call has to wait for them."""
@@ -211,7 +219,13 @@ class Steering:
         elif self.measures and not self._is_near(number):
             flow = self.open.get(number)
             lets_come_bytes = flow.window_bytes if flow is not None and flow.window_bytes else size_bytes
-            await self._reading.take(number, min(size_bytes, lets_come_bytes))
+            lets_come_bytes = min(size_bytes, lets_come_bytes)
+            if flow is not None and flow.is_short_answer:
+                self._reading.charge(lets_come_bytes)
+            else:
+                await self._reading.take(number, lets_come_bytes)
+            if flow is not None:
+                flow.paid_bytes += lets_come_bytes
 
     def holds_reading(self, number: int) -> bool:
         """Say whether a flow must not be read from before its turn: what is read makes room for as much to come."""
@@ -281,6 +295,8 @@ class Steering:
         crossed = {Way.DOWN: carried.down_bytes - before.down_bytes, Way.UP: carried.up_bytes - before.up_bytes}
         for way in Way if self.kernel_shapes else ():
             self._company.crossed(way, crossed[way] - (self._used[way] - used[way]), passed_s)
+        if self._wants_small_segments() and self._reading.anybody_waits:  # and would use more
+            self._company.begins(now_s)
         self._company.look(now_s, calls_bps=bps[True], others_bps=bps[False])
 
     def figures(self) -> LinkFigures:
@@ -322,7 +338,10 @@ class Steering:
         """Return how much larger than the window what all connections need together is."""
         if not self._steers:
             return 0.0
-        packets_bytes = sum(each.packet_bytes for each in self._awake().values() if each.moves)
+        awake = self._awake().values()
+        packets_bytes = sum(each.packet_bytes for each in awake if each.moves)
+        if self._wants_small_segments():  # who begins does not read all at once, either
+            packets_bytes += SMALL_PACKET_BYTES * sum(each.dials for each in awake if each.traffic_class in YIELDING)
         return SEGMENTS_MIN * packets_bytes / self.measuring.window_bytes(Way.DOWN)
 
     def _awake(self) -> dict[int, Flow]:
@@ -378,6 +397,7 @@ class Steering:
         total_bps = max(sum(each.down_share_bps for each in carrying.values()), 1)
         scale = min(down.rate_bps / total_bps, 1.0)
         coming_bytes, beside_s = 0.0, self.measuring.waits_s(Way.UP)
+        is_weak = self._wants_small_segments()
         for number, flow in carrying.items():
             share_bps = max(int(flow.down_share_bps * scale), LEAST_BPS)
             rtt_s = self.measuring.round_trip_s(flow.peer) + beside_s
@@ -385,6 +405,9 @@ class Steering:
             flow.window_bytes, flow.owed_bytes = window
             self._flows.clamp(number, window.size_bytes, tight=self._crowded)
             self._flows.pace_up(number, max(int(flow.up_share_bps * PACED_RATIO), LEAST_BPS))
+            owes_bytes = flow.owes_bytes()
+            if is_weak:  # elsewhere the window that all have together is what counts
+                self._reading.charge(owes_bytes)
             if flow.moves:
                 coming_bytes += flow.coming_bytes(crowded=self._crowded) // flow.segment_bytes * flow.packet_bytes
         shares = {number: each.down_share_bps for number, each in carrying.items()}
@@ -393,7 +416,8 @@ class Steering:
         late_s = min(self.measuring.queueing_s(Way.DOWN) or 0.0, LATE_S_MAX)
         patience_plans = PATIENCE_PLANS + math.ceil(late_s / TICK_S)
         window_bytes = self.measuring.window_bytes(Way.DOWN) if self._in_turns else None
-        packet_bytes = max((each.packet_bytes for each in carrying.values()), default=PACKET_BYTES)
+        new_bytes = SMALL_PACKET_BYTES if is_weak else PACKET_BYTES
+        packet_bytes = max((each.packet_bytes for each in carrying.values() if each.moves), default=new_bytes)
         self._reading.plan(window_bytes, coming_bytes, shares, down_bytes, patience_plans, packet_bytes)
         going_bytes = sum(each.going_bytes for each in carrying.values())
         shares = {number: each.up_share_bps for number, each in carrying.items()}

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 RATE_BPS_MIN = 1_000
 PACKET_BYTES_MAX = 1_500
 PATIENCE_PLANS = 25  # without a turn: half a second
+DEBT_PLANS_MAX = 250  # of the rate: what came unasked holds the others up for five seconds at most
 
 
 @dataclass(slots=True)
@@ -55,7 +56,8 @@ class Turns:
         After so many plans without a turn, what is under way is taken for lost.
         """
         most_bytes = max(more_bytes, packet_bytes)  # all at once would be read at once, and then nobody
-        self._left_bytes = min(self._left_bytes + more_bytes, most_bytes) if more_bytes < math.inf else math.inf
+        left_bytes = max(self._left_bytes, -DEBT_PLANS_MAX * more_bytes) + more_bytes
+        self._left_bytes = min(left_bytes, most_bytes) if more_bytes < math.inf else math.inf
         self._window_bytes = window_bytes
         self._coming_bytes = coming_bytes
         self._rates = rates
@@ -82,6 +84,10 @@ class Turns:
             if mine in line.waiting:  # it was cancelled: whoever stands behind it must not wait for its turn
                 line.waiting.remove(mine)
                 self._let_go()
+
+    def charge(self, size_bytes: int) -> None:
+        """Take note that so much comes without a read: what a connection may be sent before it is read from."""
+        self._left_bytes -= size_bytes
 
     def forget(self, flow: int) -> None:
         """Close a flow's line; whoever stands in it goes."""

@@ -3,7 +3,8 @@
 import pytest
 
 from gateway.backhaul.flow import DEMAND_BPS_MIN, STALLED_S, Flow
-from gateway.backhaul.sensing.samples import FlowSample, Way
+from gateway.backhaul.sensing.samples import FULL_BYTES, FlowSample, Way
+from gateway.backhaul.shaping.window import SEGMENTS_MIN
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.backhaul.sharing.policy import Policy
 from gateway.backhaul.sharing.tree import Claim, divide
@@ -60,6 +61,44 @@ def test_without_a_connection_nothing_is_under_way() -> None:
     some.let_go()
     assert (some.moves, some.window_bytes) == (False, None)
     assert (some.unread_bytes, some.offered_bytes, some.going_bytes) == (0, 0, 0)
+
+
+def test_a_first_window_and_what_is_read_early_are_owed_once() -> None:
+    some = flow()
+    some.sampled(sample(offered=1_152))
+    assert [some.owes_bytes(), some.owes_bytes()] == [1_152, 0]
+    some.sampled(sample(received=691, offered=1_152))  # read before its turn
+    assert [some.owes_bytes(), some.owes_bytes()] == [691, 0]
+    some.paid_bytes += 576
+    some.sampled(sample(received=1_267, offered=1_152))  # read when it was its turn
+    assert some.owes_bytes() == 0
+
+
+def test_what_was_paid_before_there_was_a_connection_is_not_owed() -> None:
+    some = flow()
+    some.paid_bytes = 1_152
+    some.sampled(sample(received=5_000_000, offered=1_152))  # a kept one, and what it has carried is not its own
+    assert some.owes_bytes() == 0
+
+
+def test_nobody_pays_for_more_than_a_window_ahead() -> None:
+    some = flow()
+    some.sampled(sample(offered=1_152))
+    some.paid_bytes = 1_000_000
+    assert some.owes_bytes() == 0
+    some.sampled(sample(received=20_000, offered=1_152))
+    assert some.owes_bytes() == 20_000 - SEGMENTS_MIN * FULL_BYTES
+
+
+def test_an_order_owes_what_it_was_answered_and_only_that() -> None:
+    some = Flow(TrafficClass.INTERACTIVE, "", "10.1.2.3", looked_s=0.0)
+    some.sampled(sample(offered=1_152))
+    assert (some.owes_bytes(), some.is_short_answer) == (0, True)
+    some.sampled(sample(received=270, offered=1_152))
+    assert (some.owes_bytes(), some.is_short_answer) == (270, True)
+    some.sampled(sample(received=100_000))
+    assert not some.is_short_answer
+    assert not flow().is_short_answer, "a page waits its turn from the first byte"
 
 
 def test_who_has_asked_and_heard_nothing_dials() -> None:

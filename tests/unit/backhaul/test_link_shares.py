@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from gateway.backhaul.dialer import Endpoint, connect
-from gateway.backhaul.link import Backhaul
+from gateway.backhaul.link import Backhaul, Share
 from gateway.backhaul.measuring import BEGINS_BPS_MIN
 from gateway.backhaul.sensing.flows import Flows
 from gateway.backhaul.sensing.samples import FULL_BYTES, Way
@@ -16,7 +16,7 @@ from gateway.backhaul.shaping.window import SEGMENTS_MIN
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.backhaul.sharing.company import ALONE_AFTER_S
 from gateway.backhaul.sharing.shares import Capacity
-from gateway.backhaul.steering import IDLE_AFTER_S, IDLE_TICK_S, MAKES_ROOM_S, TICK_S
+from gateway.backhaul.steering import IDLE_AFTER_S, IDLE_TICK_S, MAKES_ROOM_S, TICK_S, Steering
 from tests.clocks import HandClock
 from tests.unit.demo.virtual_time import LoopClock, in_virtual_time
 
@@ -240,6 +240,64 @@ def test_a_call_that_has_a_weak_link_for_itself_makes_room_before_a_page_begins(
                 await asyncio.sleep(0.01)
                 assert backhaul.steering.calls_alone() is (waits_s == 0), "its budget falls meanwhile"
             assert LoopClock().now_s() - since_s == pytest.approx(max(waits_s, 0.01), abs=0.02)
+
+    in_virtual_time(journey())
+
+
+def test_every_page_of_a_moment_waits_until_the_call_has_made_room() -> None:
+    async def began_s(page: Share, after_s: float) -> float:
+        await asyncio.sleep(after_s)
+        await page.begin()
+        return LoopClock().now_s()
+
+    async def journey() -> None:
+        backhaul = made(measured=True)
+        with backhaul.share(REALTIME), backhaul.share(WEB) as page, backhaul.share(WEB) as other:
+            for direction in Way:
+                backhaul.checked(direction, 75_000)
+            await asyncio.sleep(ALONE_AFTER_S + 1)
+            since_s = LoopClock().now_s()
+            async with asyncio.TaskGroup() as tasks:
+                begun = [tasks.create_task(began_s(page, 0.0)), tasks.create_task(began_s(other, 0.1))]
+            first_s, second_s = (each.result() - since_s for each in begun)
+            assert first_s == pytest.approx(MAKES_ROOM_S, abs=0.02)
+            assert second_s > MAKES_ROOM_S
+
+    in_virtual_time(journey())
+
+
+def test_beside_a_call_on_a_weak_link_pages_wait_their_turn_and_the_answer_to_an_order_does_not() -> None:
+    async def reads(steering: Steering, page: int) -> None:
+        for _ in range(1_000):
+            await steering.take_down(page, 1_000_000)
+
+    def begin_pages(backhaul: Backhaul, shares: ExitStack) -> None:
+        for _ in range(20):
+            shares.enter_context(backhaul.share(WEB))
+
+    async def journey() -> None:
+        backhaul = made(measured=True)
+        with ExitStack() as shares:
+            shares.enter_context(backhaul.share(WEB))
+            (page,) = backhaul.steering.open
+            order, _ = [shares.enter_context(backhaul.share(each)) for each in (INTERACTIVE, REALTIME)]
+            for direction in Way:
+                backhaul.checked(direction, 75_000)
+            async with asyncio.TaskGroup() as tasks:
+                steering = tasks.create_task(backhaul.steering.run())
+                begin_pages(backhaul, shares)
+                await asyncio.sleep(2 * TICK_S)
+                reading = tasks.create_task(reads(backhaul.steering, page))
+                for _ in range(int(ALONE_AFTER_S) + 1):
+                    begin_pages(backhaul, shares)
+                    await asyncio.sleep(1)
+                assert not reading.done()
+                assert not backhaul.steering.calls_alone(), "somebody waits who would use more"
+                since_s = LoopClock().now_s()
+                await order.take_down(350)
+                assert LoopClock().now_s() == since_s
+                for each in (reading, steering):
+                    each.cancel()
 
     in_virtual_time(journey())
 

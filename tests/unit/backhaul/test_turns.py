@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.backhaul.shaping.turns import Turns
+from gateway.backhaul.shaping.turns import DEBT_PLANS_MAX, Turns
 
 FEW = settings(max_examples=25, deadline=None)
 PIECE_BYTES = 3_000
@@ -162,6 +162,23 @@ async def test_who_is_cancelled_waits_no_more() -> None:
         only.cancel()
         await turn()
         assert not turns.waits(1)
+
+
+@pytest.mark.parametrize(("came_bytes", "plans"), [(0, 0), (1_000, 1), (2_000, 3), (1_000_000, DEBT_PLANS_MAX + 1)])
+async def test_what_came_without_a_read_is_paid_for_before_the_next_one(came_bytes: int, plans: int) -> None:
+    turns = Turns()
+
+    def plan() -> None:
+        turns.plan(3_000, 0.0, {1: 4_000}, more_bytes=500, packet_bytes=1_000, patience_plans=1)
+
+    plan()
+    turns.charge(came_bytes)
+    async with standing(turns.take(1, 3_000)) as (reading,):
+        for _ in range(plans):
+            assert not reading.done()
+            plan()
+            await turn()
+        assert reading.done()
 
 
 async def test_who_is_forgotten_goes_at_once() -> None:
