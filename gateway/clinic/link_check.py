@@ -20,7 +20,7 @@ from gateway.backhaul.flow import NEAR_S
 from gateway.backhaul.link import Backhaul
 from gateway.backhaul.sensing.flows import least_rtt_s, unacknowledged_bytes
 from gateway.backhaul.sensing.samples import Way
-from gateway.backhaul.sensing.trains import Trains, came
+from gateway.backhaul.sensing.trains import Passed, Trains, came, passed
 from gateway.backhaul.sharing.classes import TrafficClass
 from gateway.clinic.media.streams import Allowance
 from gateway.clinic.signalling import check_origin
@@ -34,7 +34,7 @@ CHECK_S = 5.0
 CLOSE_S = 1.0
 CHECKS_AT_ONCE, CHECKS_PER_S = 6, 0.02  # pages that are reloaded over and over
 
-Train = Callable[[int], Awaitable[tuple[int, float]]]
+Train = Callable[[int], Awaitable[Passed]]
 
 
 class LinkCheck:
@@ -92,7 +92,8 @@ class LinkCheck:
     async def _carries_bps(self, train: Train) -> int:
         trains = Trains()
         while trains.next_bytes is not None:
-            trains = came(trains, *await train(trains.next_bytes), self._bytes_max)
+            through = await train(trains.next_bytes)
+            trains = came(trains, through.size_bytes, through.lasted_s, self._bytes_max)
         return trains.carries_bps or 0
 
 
@@ -105,13 +106,13 @@ class _Exchange:
         self._clock = clock
         self.came_bytes = self.went_bytes = 0
 
-    async def come(self, size_bytes: int) -> tuple[int, float]:
-        """Return what came of a train after its first piece, and within how many seconds.
+    async def come(self, size_bytes: int) -> Passed:
+        """Return what came of a train after its first piece, and how fast.
 
         Raises: BadRequest where something else comes.
         """
         await self._page.send_json({"type": "send", "bytes": size_bytes})
-        first_s, after_bytes = None, 0
+        first_s, after_bytes, through = None, 0, Passed()
         for left_bytes in range(size_bytes, 0, -PIECE_BYTES):
             message = await self._page.receive()
             if message.type is not WSMsgType.BINARY or len(message.data) != min(PIECE_BYTES, left_bytes):
@@ -121,10 +122,11 @@ class _Exchange:
                 first_s = self._clock.now_s()
             else:
                 after_bytes += len(message.data)
-        return after_bytes, self._clock.now_s() - (first_s or 0.0)
+                through = passed(through, after_bytes, self._clock.now_s() - first_s)
+        return through
 
-    async def go(self, size_bytes: int) -> tuple[int, float]:
-        """Send a train; returns its size, and how many seconds longer than a round trip it took.
+    async def go(self, size_bytes: int) -> Passed:
+        """Send a train; returns what was acknowledged of it, and how fast after a round trip.
 
         Raises: ConnectionError.
         """
@@ -132,12 +134,16 @@ class _Exchange:
         for at in range(0, size_bytes, PIECE_BYTES):
             await self._page.send_bytes(train[at : at + PIECE_BYTES])
         self.went_bytes += size_bytes
-        sock = self._transport.get_extra_info("socket")
-        while self._is_under_way(sock):  # noqa: ASYNC110 - no event tells
-            await asyncio.sleep(LOOK_S)
-        return size_bytes, max(self._clock.now_s() - begun_s - least_rtt_s(sock), 0.0)
+        sock, through = self._transport.get_extra_info("socket"), Passed()
+        while left_bytes := self._left_bytes(sock):
+            through = passed(through, max(size_bytes - left_bytes, 0), self._since(begun_s, sock))
+            await asyncio.sleep(LOOK_S)  # no event tells
+        return passed(through, size_bytes, self._since(begun_s, sock))
 
-    def _is_under_way(self, sock: socket.socket) -> bool:
+    def _since(self, begun_s: float, sock: socket.socket) -> float:
+        return max(self._clock.now_s() - begun_s - least_rtt_s(sock), 0.0)
+
+    def _left_bytes(self, sock: socket.socket) -> int:
         if self._transport.is_closing():
             raise ConnectionResetError
-        return bool(self._transport.get_write_buffer_size() or unacknowledged_bytes(sock))
+        return self._transport.get_write_buffer_size() + unacknowledged_bytes(sock)

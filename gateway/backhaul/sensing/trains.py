@@ -2,7 +2,8 @@
 
 A train is sent as fast as can be, and the narrowest link spreads it: what it carries is the train's size over how long
 it lasts at the far end. The first is short, so that the weakest link is rid of it within a second; each next one is
-twice as long, until one lasted so long that a radio's pauses do not matter, or it is clear that nobody needs more.
+twice as long, until one lasted so long that a radio's pauses do not matter, or it is clear that nobody needs more. A
+train that the link's queue does not hold loses its end, and what is sent again comes late: what it was before counts.
 
 Source: C. Dovrolis, P. Ramanathan, D. Moore, "What do packet dispersion techniques measure?", IEEE INFOCOM 2001.
 """
@@ -21,6 +22,24 @@ class Trains:
 
     next_bytes: int | None = FIRST_BYTES  # of content; None: it is known
     carries_bps: int | None = None  # of content
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """How much of a train has passed, and in how long: the fastest it was, once that was long enough to be sure."""
+
+    size_bytes: int = 0
+    lasted_s: float = 0.0
+
+
+def passed(before: Passed, size_bytes: int, lasted_s: float) -> Passed:
+    """Return what counts of a train of which `size_bytes` have passed now.
+
+    >>> passed(Passed(5_600, 0.3), 9_800, 1.15)
+    Passed(size_bytes=5600, lasted_s=0.3)
+    """
+    slower = size_bytes * before.lasted_s < before.size_bytes * lasted_s
+    return before if before.lasted_s >= LASTS_S and slower else Passed(size_bytes, lasted_s)
 
 
 def came(state: Trains, size_bytes: int, lasted_s: float, bytes_max: int) -> Trains:

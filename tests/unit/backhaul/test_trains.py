@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.backhaul.sensing.trains import ENOUGH_BPS, FIRST_BYTES, LASTS_S, Trains, came
+from gateway.backhaul.sensing.trains import ENOUGH_BPS, FIRST_BYTES, LASTS_S, Passed, Trains, came, passed
 
 MOST_BYTES = 65_536
 
@@ -56,3 +56,17 @@ def test_a_train_that_takes_no_time_at_all_is_no_error() -> None:
 
 def test_a_pause_of_the_radio_ends_it_with_what_came_till_then() -> None:
     assert came(Trains(), FIRST_BYTES, LASTS_S, MOST_BYTES) == Trains(None, int(FIRST_BYTES * 8 / LASTS_S))
+
+
+@given(st.integers(20_000, 1_000_000), st.floats(0.0, 5.0))
+def test_a_train_that_loses_its_end_tells_what_it_was_before(carries_bps: int, late_s: float) -> None:
+    piece_bytes, pieces = 1_400, 16
+    piece_s = piece_bytes * 8 / carries_bps
+    through = Passed()
+    for number in range(1, pieces):
+        through = passed(through, number * piece_bytes, number * piece_s)
+    through = passed(through, pieces * piece_bytes, pieces * piece_s + late_s)
+    if (pieces - 1) * piece_s >= LASTS_S:
+        assert through.size_bytes * 8 / through.lasted_s == pytest.approx(carries_bps)
+    else:
+        assert through == Passed(pieces * piece_bytes, pieces * piece_s + late_s), "too short to be sure of"
