@@ -186,16 +186,21 @@ class Steering:
         if flow is None or flow.traffic_class not in YIELDING:
             return
         if self._wants_small_segments():
-            now_s = self._clock.now_s()
-            if self.calls_alone():
-                self._company.begins(now_s)
-                self._room_s = now_s + MAKES_ROOM_S
-            await asyncio.sleep(max(self._room_s - now_s, 0.0))
-        await self._beginning.take(SEGMENTS_MIN * self._new_segment_bytes())
+            await self._makes_room()
+        first_bytes = SEGMENTS_MIN * self._new_segment_bytes()
+        await self._beginning.take(first_bytes)
         if self._wants_small_segments():
-            await self._reading.take(number, SEGMENTS_MIN * SMALL_BYTES)
-            flow.paid_bytes = SEGMENTS_MIN * SMALL_BYTES
+            await self._reading.take(number, first_bytes)
+            flow.paid_bytes = first_bytes
             self.wake(number)
+
+    async def _makes_room(self) -> None:
+        """Return when a call that had the link for itself uses less of it; every page of that moment waits."""
+        now_s = self._clock.now_s()
+        if self.calls_alone():
+            self._company.begins(now_s)
+            self._room_s = now_s + MAKES_ROOM_S
+        await asyncio.sleep(max(self._room_s - now_s, 0.0))
 
     def _begins_bps(self) -> int | None:
         """Return at what rate first bytes may be asked for; None: no call has to wait for them."""
@@ -216,16 +221,13 @@ class Steering:
         self.wake(number)
         if self.told is not None:
             await self._pacer(number, Way.DOWN).take(size_bytes)
-        elif self.measures and not self._is_near(number):
-            flow = self.open.get(number)
-            lets_come_bytes = flow.window_bytes if flow is not None and flow.window_bytes else size_bytes
-            lets_come_bytes = min(size_bytes, lets_come_bytes)
-            if flow is not None and flow.is_short_answer:
+        elif self.measures and (flow := self.open.get(number)) is not None and not flow.is_near:
+            lets_come_bytes = min(size_bytes, flow.window_bytes or size_bytes)
+            if flow.is_short_answer:
                 self._reading.charge(lets_come_bytes)
             else:
                 await self._reading.take(number, lets_come_bytes)
-            if flow is not None:
-                flow.paid_bytes += lets_come_bytes
+            flow.paid_bytes += lets_come_bytes
 
     def holds_reading(self, number: int) -> bool:
         """Say whether a flow must not be read from before its turn: what is read makes room for as much to come."""
