@@ -69,6 +69,7 @@ class ScriptedBox:
         self.is_away = False  # the socket is refused
         self.has_media = True  # a page that comes back may go on
         self.keeps = True  # an entry is kept at once
+        self.told: dict[str, object] = {}  # what was last changed of the state: whoever comes back hears it again
         self.files: dict[str, bytearray] = {}
         self.pieces: list[tuple[int, int]] = []  # offset and bytes of each piece that came
         self.cuts = 0  # pieces that break off in their middle
@@ -96,6 +97,7 @@ class ScriptedBox:
             "pinned": None,
             "quality": {"word": "good", "cause": "none", "message": "All is well."},
         }
+        self.told = changed
         await self.say("state", **(state | changed))
 
     async def open(self) -> None:
@@ -144,7 +146,7 @@ class ScriptedBox:
             sdp = await self.page.evaluate(ANSWER, {"sdp": said["sdp"], "widths": WIDTHS})
             await self.say("answer", sdp=sdp)
         elif said["type"] == "resume" and self.has_media:
-            await self.tell_state()
+            await self.tell_state(**self.told)
         elif said["type"] == "resume":
             await self.say("again")
         elif said["type"] == "entry" and self.keeps:
