@@ -307,8 +307,8 @@ class Backhaul:
         return all(each is not None and each.confidence >= SURE_CONFIDENCE for each in estimates)
 
     def is_clear(self, direction: Direction) -> bool:
-        """Say whether calls have company, and it is known that no more waits than packets take turns for."""
-        return not self.steering.calls_alone() and self.steering.measuring.is_clear(direction)
+        """Say whether it is known that nothing waits but what takes turns, or the frames of a call that is alone."""
+        return self.steering.measuring.is_clear(direction, calls_alone=self.steering.calls_alone())
 
     def wants_check(self) -> bool:
         """Say whether trains of packets would tell what nobody knows, and disturb nobody."""

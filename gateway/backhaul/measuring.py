@@ -190,10 +190,12 @@ class Measuring:
         """Return how long the queue of a direction is, if that was heard lately."""
         return self._ways[way].queueing_s(self._clock.now_s())
 
-    def is_clear(self, way: Way) -> bool:
-        """Say whether a queue was heard of lately that is none, or that of two packets."""
-        queueing_s, carries = self.queueing_s(way), self._ways[way].meter.estimate(self._clock.now_s())
-        packets_s = TARGET_BITS_MIN / carries.value if carries is not None else 0.0
+    def is_clear(self, way: Way, *, calls_alone: bool) -> bool:
+        """Say whether a queue was heard of lately that is none, or that of two packets or small frames."""
+        queueing_s = self.standing_s(way) if calls_alone else self.queueing_s(way)
+        carries = self._ways[way].meter.estimate(self._clock.now_s())
+        bits = FRAMES_BITS if calls_alone else TARGET_BITS_MIN
+        packets_s = bits / carries.value if carries is not None else 0.0
         return queueing_s is not None and queueing_s < max(CALLS_TARGET_S / 2, packets_s)
 
     def standing_s(self, way: Way) -> float | None:

@@ -22,7 +22,7 @@ from gateway.clinic.allocation import (
 from gateway.clinic.invitation import ROLES, Role
 from gateway.clinic.pictures import Look, Pair, Pictures, Room, Standing, divide, slots_of
 
-CLEAR_RATIO = 1.5  # of what a browser makes of packets that others' came between, where no queue is seen
+CLEAR_RATIO = 1.5  # of what a browser makes of a radio's bursts and of others' packets, where no queue is seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Budgets:
     """What a direction carries beside no picture at all: a budget is rounded down to what is seen of it."""
     slack_down_bps: int = 0
     is_clear_up: bool = False
-    """Whether others' packets go that way, and nothing waits for longer than those take."""
+    """Whether nothing waits that way for longer than others' packets take, or a picture's frame."""
     is_clear_down: bool = False
 
     def believed_bps(self, person: "Person") -> int | None:

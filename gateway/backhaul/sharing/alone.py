@@ -27,6 +27,7 @@ FOLLOWS_S = 1.2  # until a browser has obeyed, and the queue tells of it
 BEGINS_S, BEGINS_BITS = 2.5, 24_000  # until the first pictures have crossed, each of which is a whole one
 SHRINKS_S, SHRINKS_RATIO = 0.6, 0.8  # a queue that is so much shorter after so long needs nothing more
 LONG_S = 0.2  # a queue that may be losing already
+HOLE_RATIO = 0.5  # of what it was seen to carry: less was a hole of the radio, until that figure has followed it down
 DRAINS_S = 1.0  # within which a queue is to be gone
 LEAST_RATIO = 0.5  # of what the link carries is kept: less is seen, and gains little
 ROOM_RATIO = 0.8  # of what it carries: a frame comes in a burst, and the voice waits behind it
@@ -171,6 +172,8 @@ def _fallen(state: Alone, now_s: float, seen: Seen, standing_s: float, out_bps: 
     fallen = replace(fallen, follows_until_s=now_s + FOLLOWS_S)
     if out_bps < seen.least_bps:
         return fallen  # in fits and starts: that tells nothing of what it carries
+    if seen.learned_bps is not None and out_bps < HOLE_RATIO * seen.learned_bps:
+        return replace(fallen, carries_bps=None)
     try_s = _next_try_s(state, now_s, seen)
     return replace(fallen, carries_bps=int(out_bps), full_s=now_s, try_s=try_s, good_bps=bps)
 

@@ -177,9 +177,19 @@ def test_a_queue_of_two_packets_is_none(queueing_s: float, clear: bool) -> None:
     call.measuring.learn(Way.DOWN, 250_000.0)
     call.told(BASE_S)
     call.passes(TICK_S)
-    assert not Call().measuring.is_clear(Way.DOWN), "nothing was heard"
+    assert not Call().measuring.is_clear(Way.DOWN, calls_alone=False), "nothing was heard"
     call.passes(1.0, (queueing_s,))
-    assert call.measuring.is_clear(Way.DOWN) is clear
+    assert call.measuring.is_clear(Way.DOWN, calls_alone=False) is clear
+
+
+def test_a_frame_of_a_call_that_is_alone_is_no_queue_and_one_that_stands_is() -> None:
+    call = Call()
+    call.measuring.learn(Way.DOWN, 1_000_000.0)
+    assert not call.measuring.is_clear(Way.DOWN, calls_alone=True), "nothing was heard"
+    call.passes(2.0, (0.0, 0.0, 0.0, 0.15))
+    assert call.measuring.is_clear(Way.DOWN, calls_alone=True)
+    call.passes(2.0, (0.1, 0.15))
+    assert not call.measuring.is_clear(Way.DOWN, calls_alone=True)
 
 
 @pytest.mark.parametrize(
