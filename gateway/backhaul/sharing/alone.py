@@ -27,9 +27,9 @@ FOLLOWS_S = 1.2  # until a browser has obeyed, and the queue tells of it
 BEGINS_S, BEGINS_BITS = 2.5, 24_000  # until the first pictures have crossed, each of which is a whole one
 SHRINKS_S, SHRINKS_RATIO = 0.6, 0.8  # a queue that is so much shorter after so long needs nothing more
 LONG_S = 0.2  # a queue that may be losing already
-HOLE_RATIO = 0.5  # of what it was seen to carry: less was a hole of the radio, until that figure has followed it down
 DRAINS_S = 1.0  # within which a queue is to be gone
 LEAST_RATIO = 0.5  # of what the link carries is kept: less is seen, and gains little
+HOLE_RATIO = 0.5  # of what it was seen to carry: less was a hole of the radio, until that figure has followed it down
 ROOM_RATIO = 0.8  # of what it carries: a frame comes in a burst, and the voice waits behind it
 PROOF_S, FIRST_PROOF_S, BLIND_PROOF_S = 3.0, 1.5, 6.0
 STEP_RATIO, FIRST_STEP_RATIO, NEAR_STEP_RATIO = 1.2, 1.4, 1.06
@@ -155,7 +155,7 @@ def _full_s(state: Alone) -> float:
 def _came_out_bps(seen: Seen, out_bps: float) -> float:
     """Return what came out of a full link: a sender that had less to send than fits tells nothing new."""
     learned_bps = seen.learned_bps if seen.is_sent else None
-    return learned_bps if learned_bps is not None and LEAST_RATIO * learned_bps <= out_bps < learned_bps else out_bps
+    return learned_bps if learned_bps is not None and HOLE_RATIO * learned_bps <= out_bps < learned_bps else out_bps
 
 
 def _fallen(state: Alone, now_s: float, seen: Seen, standing_s: float, out_bps: float) -> Alone:

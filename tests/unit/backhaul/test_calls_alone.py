@@ -221,8 +221,8 @@ def test_a_link_that_moves_in_fits_and_starts_is_where_it_was_soon_after() -> No
 
 
 def test_after_a_hole_of_the_radio_a_call_has_soon_what_it_had_and_not_minutes_later() -> None:
-    before, hole_s = replace(begin(0.0, 400_000, 1_000_000), bps=400_000), 0.4
-    hole = Seen(hole_s, 300_000.0, MOST_BPS, is_sent=True, learned_bps=1_000_000.0)
+    before = begin(0.0, 400_000, 1_000_000)
+    hole = Seen(0.4, 300_000.0, MOST_BPS, is_sent=True, learned_bps=1_000_000.0)
     state = step(before, STEP_S, hole)
     assert state.bps <= 150_000, "what waits is to go first"
     state, now_s = used(state, STEP_S, FOLLOWS_S + 8 * PROOF_S)
